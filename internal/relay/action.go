@@ -1,0 +1,138 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Kind names what an action does.
+type Kind string
+
+// The kinds of action.
+const (
+	Unlock    Kind = "unlock"     // opens one lock for the time set at the lock
+	Schedule  Kind = "schedule"   // keeps locks open for a window
+	GroupLink Kind = "group_link" // mails a link that opens the locks of a group for a window
+)
+
+// Action is one effect that a rule asks for. Apart from a schedule for a group
+// (see [Action.Expand]) it stands for at most one object in Kisi.
+type Action struct {
+	Key      string          `json:"key"` // its identity within the job; survives changes of the booking
+	Rule     string          `json:"rule"`
+	Kind     Kind            `json:"kind"`
+	Args     json.RawMessage `json:"args"`               // Kisi's field names, one spelling per meaning: see [Fields]
+	At       time.Time       `json:"at,omitzero"`        // when to tell Kisi; zero is at once
+	NotAfter time.Time       `json:"not_after,omitzero"` // when it is too late; zero is never
+	Ends     time.Time       `json:"ends,omitzero"`      // when its window ends; zero has none
+}
+
+// Same reports whether a and b ask for the same thing, so that one which was
+// carried out serves for the other. When Kisi was to be told matters only for
+// an unlock, which has no window of its own.
+func (a Action) Same(b Action) bool {
+	return a.Kind == b.Kind && bytes.Equal(a.Args, b.Args) && (a.Kind != Unlock || a.At.Equal(b.At))
+}
+
+// Expired reports whether it is too late to carry a out.
+func (a Action) Expired(now time.Time) bool {
+	return !a.NotAfter.IsZero() && !now.Before(a.NotAfter)
+}
+
+// GroupToExpand is the group whose locks have to be known before a can be
+// carried out. Kisi unlocks by lock only
+// (POST /schedules takes consequence "unlock" with scheduleable_type "Lock" alone).
+func (a Action) GroupToExpand() (group int64, ok bool) {
+	if a.Kind != Schedule {
+		return 0, false
+	}
+	var args struct {
+		GroupID     int64  `json:"group_id"`
+		Consequence string `json:"consequence"`
+	}
+	if err := json.Unmarshal(a.Args, &args); err != nil || args.GroupID == 0 || args.Consequence == "allow" {
+		return 0, false
+	}
+	return args.GroupID, true
+}
+
+// Expand turns a schedule for a group into one for each of its locks.
+func (a Action) Expand(locks []int64) []Action {
+	var args map[string]json.RawMessage
+	if err := json.Unmarshal(a.Args, &args); err != nil {
+		panic(fmt.Sprintf("relay: args of %s are not an object: %v", a.Key, err)) // Args come from Encode only
+	}
+	delete(args, "group_id")
+	out := make([]Action, len(locks))
+	for i, lock := range locks {
+		args["lock_id"] = json.RawMessage(strconv.FormatInt(lock, 10))
+		out[i] = a
+		out[i].Key = a.Key + "/" + strconv.FormatInt(lock, 10)
+		out[i].Args = Encode(args)
+	}
+	return out
+}
+
+// Encode gives the one JSON text of args: names sorted, times in UTC.
+func Encode[V any](args map[string]V) json.RawMessage {
+	b, err := json.Marshal(args)
+	if err != nil {
+		panic(fmt.Sprintf("relay: args cannot be encoded: %v", err)) // only numbers, texts, booleans and times get here
+	}
+	return b
+}
+
+// Type is what a field of an action takes.
+type Type int
+
+// The types of fields.
+const (
+	ID   Type = iota + 1 // a positive integer, also written as text
+	IDs                  // a list of them
+	Text                 // text; a number is taken as its digits
+	Time                 // a time, or text that [rules] reads as one
+	Bool                 // true or false
+)
+
+// Field is a field that an action takes, by Kisi's own name.
+type Field struct {
+	Name     string
+	Type     Type
+	Required bool
+	OneOf    []string // the texts it may be; nil allows any
+	Default  any      // what Kisi assumes, or doorhook in its place
+}
+
+// Target lists the fields of a schedule of which exactly one says where it is.
+var Target = []string{"lock_id", "lock_ids", "group_id"}
+
+// Fields says what each kind of action takes. Sources: Kisi's POST
+// /locks/{id}/unlock, POST /schedules and POST /group_links.
+var Fields = map[Kind][]Field{
+	Unlock: {
+		{Name: "lock_id", Type: ID, Required: true},
+	},
+	Schedule: {
+		{Name: "lock_id", Type: ID},
+		{Name: "lock_ids", Type: IDs},
+		{Name: "group_id", Type: ID},
+		{Name: "starts_at", Type: Time, Required: true},
+		{Name: "ends_at", Type: Time, Required: true},
+		{Name: "name", Type: Text},
+		{Name: "consequence", Type: Text, OneOf: []string{"unlock", "allow", "first_to_arrive"}, Default: "unlock"},
+		{Name: "override", Type: Bool, Default: false},
+	},
+	GroupLink: {
+		{Name: "group_id", Type: ID, Required: true},
+		{Name: "name", Type: Text},
+		{Name: "email", Type: Text},
+		{Name: "phone", Type: Text},
+		{Name: "valid_from", Type: Time},
+		{Name: "valid_until", Type: Time},
+		{Name: "quick_response_code_type", Type: Text, OneOf: []string{"online", "offline"}},
+		{Name: "link_enabled", Type: Bool, Default: true},
+	},
+}

@@ -1,0 +1,160 @@
+package relay
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+)
+
+// Errors that more than one package branches on.
+var (
+	// ErrUnavailable says that the store could not be reached, so nothing was accepted.
+	ErrUnavailable = errors.New("the store cannot be reached")
+	// ErrLeaseLost says that a worker no longer holds the job it wanted to save.
+	ErrLeaseLost = errors.New("the lease on this job has run out or passed to another worker")
+)
+
+// Event is one thing that happened. It does not change after it was received.
+type Event struct {
+	ID         string         `json:"id"`
+	Trigger    string         `json:"trigger"`
+	ReceivedAt time.Time      `json:"received_at"`
+	Payload    any            `json:"payload"`
+	Headers    map[string]any `json:"headers,omitempty"` // by canonical name, without credentials
+	Query      map[string]any `json:"query,omitempty"`   // without credentials
+}
+
+// Trigger is a configured way in.
+type Trigger struct {
+	Name string
+	From string // the adapter that reads its requests; "json"
+	Auth []Auth // any one suffices; never empty
+}
+
+// Auth is one way in which a caller may show that it may call a trigger.
+type Auth struct {
+	Kind   string // "bearer", "basic", "header", "query" or "none"
+	Name   string // the user of basic, the name of a header or of a query parameter
+	Secret Secret // never empty, except for "none"
+}
+
+// Plan is all that one event asks for. The same event and rules give the same plan.
+type Plan struct {
+	EventID   string       // the sender's identity of the event; "" has none, and is not deduplicated
+	Booking   string       // the identity of the booking; "" has none
+	Version   *float64     // orders the events of one booking; nil lets arrival decide
+	Timed     bool         // Version is a time, in Unix microseconds
+	Cancelled bool         // the booking is to have nothing
+	Rules     []Match      // the rules that matched, in the order of the file
+	Undecided []string     // rules that failed: what they wanted before stays wanted
+	Respond   []NamedValue // extra fields of the answer, in the order of the file
+	Problems  []Problem    // what went wrong, in the order of the file
+	Fatal     bool         // nothing at all could be decided; Problems says why
+}
+
+// Match is a rule that matched and what it asks for.
+type Match struct {
+	Rule    string   `json:"rule"`
+	Actions []Action `json:"actions"`
+}
+
+// Actions are the actions of all rules, in the order of the file.
+func (p Plan) Actions() []Action {
+	var all []Action
+	for _, m := range p.Rules {
+		all = append(all, m.Actions...)
+	}
+	return all
+}
+
+// RuleNames names the rules that matched, as the answer shows them.
+func (p Plan) RuleNames() string {
+	names := make([]string, len(p.Rules))
+	for i, m := range p.Rules {
+		names[i] = m.Rule
+	}
+	return strings.Join(names, ", ")
+}
+
+// NamedValue is a value with the name its author gave it.
+type NamedValue struct {
+	Name  string `json:"name"`
+	Value any    `json:"value"`
+}
+
+// Problem is something in a rule file that could not be computed for one event.
+type Problem struct {
+	Rule    string       `json:"rule,omitempty"` // "" if it concerns the whole file
+	Where   string       `json:"where"`          // file:line:column
+	Expr    string       `json:"expr"`           // the expression
+	Message string       `json:"message"`
+	Values  []NamedValue `json:"values,omitempty"` // what the expression saw
+}
+
+// Error says where the problem is and what it is, on one line.
+func (p Problem) Error() string {
+	s := p.Where + ": " + p.Message
+	if p.Rule != "" {
+		s = `rule "` + p.Rule + `": ` + s
+	}
+	return s
+}
+
+// JobID is the identity of the job that ev belongs to: that of its booking, or
+// its own. It is derived, so that repeats collapse. A trigger's name has no
+// colon, so no booking can pass for another trigger's.
+func JobID(ev Event, p Plan) string {
+	if p.Booking != "" {
+		return ev.Trigger + ":booking:" + p.Booking
+	}
+	return ev.Trigger + ":event:" + ev.ID
+}
+
+// Status is what became of an event, as the answer says it.
+type Status string
+
+// The statuses of an answer.
+const (
+	Accepted  Status = "accepted"  // safe in the store
+	Duplicate Status = "duplicate" // was accepted before
+	Stale     Status = "stale"     // a newer version of the booking was accepted before
+	Ignored   Status = "ignored"   // asked for nothing, and nothing stands
+	Finished  Status = "done"      // all that was due is done
+	Pending   Status = "pending"   // something due is still to come
+	Failed    Status = "failed"    // something due failed for good
+	DryRun    Status = "dry_run"   // only planned
+)
+
+// Receipt is what the store says about an event it was given.
+type Receipt struct {
+	Status  Status
+	JobID   string // "" if the event left no job
+	EventID string
+	Changes int64 // the job's change count with this event in it
+}
+
+// DeadLetter is an action or an event that gave up. It is kept and can be replayed.
+type DeadLetter struct {
+	ID      string          `json:"id"` // derived, so that a repeat replaces it
+	At      time.Time       `json:"at"`
+	Cause   Cause           `json:"cause"`
+	Trigger string          `json:"trigger"`
+	EventID string          `json:"event_id,omitempty"`
+	JobID   string          `json:"job_id,omitempty"`
+	Rule    string          `json:"rule,omitempty"`
+	Action  *Action         `json:"action,omitempty"`
+	Error   string          `json:"error"`
+	Problem *Problem        `json:"problem,omitempty"`
+	Event   json.RawMessage `json:"event,omitempty"` // the whole event, for a rule fault
+}
+
+// Cause tells dead letters apart.
+type Cause string
+
+// The causes of a dead letter.
+const (
+	ByKisi  Cause = "kisi"  // Kisi rejected the action for good
+	ByRelay Cause = "relay" // doorhook or the network was at fault until it was too late
+	ByRule  Cause = "rule"  // a rule could not be computed
+)

@@ -1,0 +1,55 @@
+package relay
+
+import "time"
+
+// Job is what one booking asks for and how far each action has got.
+type Job struct {
+	ID      string   `json:"id"`
+	Trigger string   `json:"trigger"`
+	Booking string   `json:"booking,omitempty"`
+	EventID string   `json:"event_id"` // the newest event that changed it
+	Version *float64 `json:"version,omitempty"`
+	Changes int64    `json:"changes"` // counts the accepted events
+	Worked  int64    `json:"worked"`  // the change count at which a worker last let it go
+	Want    []Action `json:"want"`
+	Have    []Held   `json:"have"`
+	Token   string   `json:"-"` // of the worker that has it in hand
+}
+
+// Held is how far one action has got, and what of it stands in Kisi.
+type Held struct {
+	Action   Action    `json:"action"`           // as it was last tried
+	Object   int64     `json:"object,omitempty"` // Kisi's id of what doorhook made
+	Old      []int64   `json:"old,omitempty"`    // replaced objects that are still to be deleted
+	Locks    []int64   `json:"locks,omitempty"`  // the locks of the group of a schedule
+	State    State     `json:"state,omitempty"`
+	Changes  int64     `json:"changes"`            // the job's change count when it was last tried
+	Attempts int       `json:"attempts,omitempty"` // that failed in a row
+	TriedAt  time.Time `json:"tried_at,omitzero"`  // when the first create that may have had its effect was sent
+	Unsure   bool      `json:"unsure,omitempty"`   // a create may have had its effect: look before the next
+	RetryAt  time.Time `json:"retry_at,omitzero"`
+	Error    string    `json:"error,omitempty"` // of the last attempt
+}
+
+// State is how an action stands.
+type State string
+
+// The states of an action.
+const (
+	Waiting  State = ""         // its time has not come, or nobody has got to it
+	Retrying State = "retrying" // failed, and will be tried again
+	Done     State = "done"
+	Dead     State = "failed"  // gave up; a dead letter says why
+	TooLate  State = "expired" // was not carried out before its NotAfter; never will be
+)
+
+// Standing reports whether anything that doorhook made for j is still in Kisi,
+// or may be.
+func (j Job) Standing() bool {
+	for _, h := range j.Have {
+		if h.Object != 0 || len(h.Old) > 0 || h.Unsure {
+			return true
+		}
+	}
+	return false
+}
