@@ -1,0 +1,323 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+	"go.yaml.in/yaml/v4"
+)
+
+// Bounds of one expression. expr stops none of these by itself: its memory
+// budget counts elements and not bytes, it never looks at the time, and its
+// parser recurses as deep as the text is long.
+const (
+	maxSource   = 8 << 10 // bytes of text
+	maxNodes    = 500
+	maxSteps    = 100_000 // turns of loops, for all expressions of one event
+	maxText     = 1 << 20 // bytes of text built, for all expressions of one event
+	maxElements = 100_000 // elements of lists and maps built, for one expression
+	maxTime     = 100 * time.Millisecond
+)
+
+// expression is a compiled expression that knows where it stands.
+type expression struct {
+	text    string
+	src     *source
+	node    *yaml.Node // the scalar it stands in
+	off     int        // at which rune of the scalar
+	program *vm.Program
+	sees    [][]string // the names it reads, as paths: payload.email
+}
+
+// where is the place of rune off of the expression.
+func (e *expression) where(off int) string { return e.src.where(e.node, e.off+off) }
+
+// scope is what an expression may use.
+type scope struct {
+	functions []expr.Option
+	tables    []string
+	lets      map[string]int // by name, the slot of its value in a run
+	each      bool
+}
+
+// inputs are the names that every expression may use.
+func inputs() []string { return []string{"payload", "headers", "query"} }
+
+// names are all names that sc allows, for "did you mean".
+func (sc scope) names() []string {
+	all := append(inputs(), functionNames()...)
+	all = append(all, sc.tables...)
+	for name := range sc.lets {
+		all = append(all, name)
+	}
+	if sc.each {
+		all = append(all, "each")
+	}
+	return all
+}
+
+func (sc scope) env() types.Map {
+	env := types.Map{
+		"__run": types.TypeOf((*run)(nil)),
+		"now":   types.TypeOf(nowType),
+	}
+	for _, name := range inputs() {
+		env[name] = types.Any
+	}
+	for _, name := range sc.tables {
+		env[name] = types.Any
+	}
+	for name := range sc.lets {
+		env[name] = types.Any
+	}
+	if sc.each {
+		env["each"] = types.Any
+	}
+	return env
+}
+
+// compile makes an expression of text, which stands at rune off of the scalar n.
+func (sc scope) compile(src *source, n *yaml.Node, off int, text string) (*expression, *Error) {
+	e := &expression{text: text, src: src, node: n, off: off}
+	fail := func(at int, format string, args ...any) (*expression, *Error) {
+		line, col := src.position(n, off+at)
+		return nil, src.errorf(line, col, format, args...)
+	}
+	switch {
+	case strings.TrimSpace(text) == "":
+		return fail(0, "an expression is missing here")
+	case len(text) > maxSource:
+		return fail(0, "this expression is longer than %d bytes; split it with let", maxSource)
+	}
+	g := &guard{scope: sc, seen: map[ast.Node]bool{}}
+	options := append([]expr.Option{expr.Env(sc.env()), expr.MaxNodes(maxNodes), expr.Patch(g)}, sc.functions...)
+	program, err := expr.Compile(text, options...)
+	if g.err != nil {
+		return fail(g.err.From, "%s", g.err.Message)
+	}
+	if err != nil {
+		at, msg := sc.explain(err)
+		if at > 0 && at >= len([]rune(strings.TrimRight(text, " \n"))) && commented(src, n) {
+			msg += "; YAML takes everything after ` #` for a comment: put the expression into quotes or a | block"
+		}
+		return fail(at, "%s", msg)
+	}
+	e.program = program
+	e.sees = longest(g.sees)
+	return e, nil
+}
+
+// commented reports whether a comment follows the scalar n on its line.
+func commented(src *source, n *yaml.Node) bool {
+	return n.LineComment != "" || (n.Style == 0 && strings.Contains(src.line(n.Line), " #"))
+}
+
+var (
+	unknownName = regexp.MustCompile(`^unknown name (\S+)`)
+	fetchFrom   = regexp.MustCompile(`^cannot fetch (\S+) from (.+)$`)
+)
+
+// explain turns an error of expr into a rune offset and words without Go in them.
+func (sc scope) explain(err error) (at int, msg string) {
+	msg = err.Error()
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		at, msg = fe.From, fe.Message
+	}
+	msg, _, _ = strings.Cut(msg, "\n")
+	switch {
+	case unknownName.MatchString(msg):
+		name := unknownName.FindStringSubmatch(msg)[1]
+		if blocked(name) {
+			return at, fmt.Sprintf("%s is not available in rules%s", name, didYouMean(name, functionNames()))
+		}
+		return at, fmt.Sprintf("unknown name %s%s", name, didYouMean(name, sc.names()))
+	case strings.HasPrefix(msg, `unexpected token Operator("=")`):
+		return at, "use == to compare"
+	case strings.HasPrefix(msg, "unexpected token EOF"):
+		return at, "the expression ends too early"
+	case strings.HasPrefix(msg, "exceeds maximum allowed nodes"):
+		return at, "this expression is too large; split it with let"
+	}
+	return at, plainWords(msg)
+}
+
+// plainWords takes the names of Go's types out of a message.
+func plainWords(msg string) string {
+	if m := fetchFrom.FindStringSubmatch(msg); m != nil {
+		if m[2] == "<nil>" {
+			return fmt.Sprintf("cannot take %q from nothing: what stands before it is nil", m[1])
+		}
+		msg = fmt.Sprintf("cannot take %q from %s", m[1], m[2])
+	}
+	return strings.NewReplacer(
+		"map[string]interface {}", "an object", "[]interface {}", "a list", "interface {}", "anything",
+		"time.Time", "time", "time.Duration", "duration", "float64", "number", "<nil>", "nil",
+		"reflect: ", "", "runtime error: ", "",
+	).Replace(msg)
+}
+
+// longest drops every path that only begins another.
+func longest(paths [][]string) [][]string {
+	var out [][]string
+	for i, p := range paths {
+		covered := slices.ContainsFunc(paths, func(q []string) bool { return len(q) > len(p) && slices.Equal(q[:len(p)], p) })
+		again := slices.ContainsFunc(paths[:i], func(q []string) bool { return slices.Equal(p, q) })
+		if !covered && !again {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// guard rewrites the tree of an expression so that it can be bounded, so that
+// let values are computed when first used, and so that tables answer nil for
+// what they do not have.
+type guard struct {
+	scope scope
+	seen  map[ast.Node]bool // expr visits a tree again after a change
+	sees  [][]string
+	err   *file.Error
+}
+
+// Visit is called for each node after its children.
+func (g *guard) Visit(node *ast.Node) {
+	if g.seen[*node] {
+		return
+	}
+	g.seen[*node] = true
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		g.identifier(node, n)
+	case *ast.MemberNode:
+		g.member(node, n)
+	case *ast.PredicateNode:
+		n.Node = g.at(n.Node, &ast.SequenceNode{Nodes: []ast.Node{g.call(n.Node, "__tick"), n.Node}})
+	case *ast.BinaryNode:
+		g.binary(node, n)
+	}
+}
+
+func (g *guard) identifier(node *ast.Node, n *ast.IdentifierNode) {
+	if strings.HasPrefix(n.Value, "__") || n.Value == "$env" {
+		g.refuse(n, "names that begin with __ or $ cannot be used")
+		return
+	}
+	if slices.Contains(g.scope.env0(), n.Value) {
+		g.sees = append(g.sees, []string{n.Value})
+	}
+	if slot, ok := g.scope.lets[n.Value]; ok {
+		g.replace(node, g.call(n, "__let", &ast.IntegerNode{Value: slot}, &ast.StringNode{Value: n.Value}))
+	}
+}
+
+// member makes a[b] ask a function, which knows nil and numbers as names in
+// tables; a.b stays as it is.
+func (g *guard) member(node *ast.Node, n *ast.MemberNode) {
+	if path := pathOf(n); path != nil && slices.Contains(g.scope.env0(), path[0]) {
+		g.sees = append(g.sees, path)
+	}
+	_, constant := n.Property.(*ast.StringNode)
+	if constant || n.Optional || n.Method {
+		return
+	}
+	g.replace(node, g.call(n, "__at", n.Node, n.Property))
+}
+
+func (g *guard) binary(node *ast.Node, n *ast.BinaryNode) {
+	switch n.Operator {
+	case "+":
+		if !number(n.Left) && !number(n.Right) {
+			g.replace(node, g.call(n, "__cap", n))
+		}
+	case "in":
+		switch n.Right.(type) {
+		case *ast.ArrayNode, *ast.BinaryNode: // a list or a range that stands there: expr does it well
+		default:
+			g.replace(node, g.call(n, "__in", n.Left, n.Right))
+		}
+	case "matches":
+		if _, constant := n.Right.(*ast.StringNode); !constant {
+			g.refuse(n, `the pattern after "matches" must stand in the rule itself`)
+		}
+	}
+}
+
+func (g *guard) refuse(n ast.Node, msg string) {
+	if g.err == nil {
+		g.err = &file.Error{Location: n.Location(), Message: msg}
+	}
+}
+
+// call is a call of one of our functions in the place of n. Each gets the run first.
+func (g *guard) call(n ast.Node, name string, args ...ast.Node) ast.Node {
+	run := g.at(n, &ast.IdentifierNode{Value: "__run"})
+	c := &ast.CallNode{Callee: g.at(n, &ast.IdentifierNode{Value: name}), Arguments: append([]ast.Node{run}, args...)}
+	for _, a := range args {
+		if a.Location() == (file.Location{}) {
+			a.SetLocation(n.Location())
+		}
+	}
+	return g.at(n, c)
+}
+
+// at puts a node of ours where n stands, and marks it as seen.
+func (g *guard) at(n, ours ast.Node) ast.Node {
+	ours.SetLocation(n.Location())
+	g.seen[ours] = true
+	return ours
+}
+
+func (g *guard) replace(node *ast.Node, ours ast.Node) {
+	loc := (*node).Location()
+	ast.Patch(node, ours)
+	(*node).SetLocation(loc)
+}
+
+// env0 are the names that hold values.
+func (sc scope) env0() []string {
+	names := append(inputs(), sc.tables...)
+	for name := range sc.lets {
+		names = append(names, name)
+	}
+	return append(names, "each")
+}
+
+// pathOf is a.b.c as a list, or nil if n is something else.
+func pathOf(n ast.Node) []string {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return []string{n.Value}
+	case *ast.ChainNode:
+		return pathOf(n.Node)
+	case *ast.CallNode: // a let that was replaced already
+		if id, ok := n.Callee.(*ast.IdentifierNode); ok && id.Value == "__let" {
+			return []string{n.Arguments[2].(*ast.StringNode).Value}
+		}
+	case *ast.MemberNode:
+		if name, ok := n.Property.(*ast.StringNode); ok {
+			if base := pathOf(n.Node); base != nil {
+				return append(slices.Clone(base), name.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// number reports whether n is surely a number, which + cannot make longer.
+func number(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		return true
+	}
+	return false
+}

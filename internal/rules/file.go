@@ -1,0 +1,451 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"doorhook/internal/relay"
+)
+
+// ruleFile is a loaded rule file: one trigger.
+type ruleFile struct {
+	src     *source
+	trigger relay.Trigger
+	zone    *time.Location // nil if the file names none
+
+	id, booking, version, cancelled *expression // nil if the file has none
+
+	tables  map[string]any
+	scope   scope // of expressions outside rules
+	lets    []*let
+	slots   int // values of lets in a run
+	respond []respond
+	rules   []*rule
+}
+
+// let is a named value.
+type let struct {
+	name  string
+	slot  int
+	value *expression
+}
+
+// respond is an extra field of the answer.
+type respond struct {
+	name  string
+	value *value
+}
+
+// rule is a when and a do.
+type rule struct {
+	name    string
+	node    *yaml.Node
+	when    *expression // nil matches always
+	each    *expression // nil for once
+	at      *expression // nil for at once
+	expires *value      // nil for the default
+	lets    []*let
+	do      []*effect
+}
+
+// effect is an action as it is written.
+type effect struct {
+	kind   relay.Kind
+	node   *yaml.Node
+	fields map[string]*value
+}
+
+var (
+	fileKeys = []string{"trigger", "from", "auth", "timezone", "id", "booking", "version", "cancelled", "tables", "let", "respond", "rules"}
+	ruleKeys = []string{"name", "when", "each", "let", "at", "expires", "do"}
+	authKeys = []string{"bearer", "basic", "header", "query", "none"}
+
+	// answerFields are the fields of every answer, which respond must not hide.
+	answerFields = []string{"status", "event_id", "job_id", "rules", "actions", "group_link_id", "schedule_id", "error"}
+
+	triggerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+)
+
+// fileLoader loads a file whose keys are known.
+type fileLoader struct {
+	*loader
+	f    *ruleFile
+	keys map[string]entry
+}
+
+// load makes a rule file of the keys of its document. shared are the tables of
+// other files.
+func (fl *fileLoader) load(shared map[string]any) {
+	fl.head()
+	fl.tables(shared)
+	fl.f.scope = scope{functions: functions(fl.f.zone), tables: sortedKeys(fl.f.tables), lets: map[string]int{}}
+	if e, ok := fl.keys["let"]; ok {
+		fl.f.lets = fl.letsOf(e.node, &fl.f.scope, 0)
+	}
+	fl.f.slots = len(fl.f.lets)
+	for name, to := range map[string]**expression{"id": &fl.f.id, "booking": &fl.f.booking, "version": &fl.f.version, "cancelled": &fl.f.cancelled} {
+		if e, ok := fl.keys[name]; ok {
+			*to = fl.expression(e.node, name, fl.f.scope)
+		}
+	}
+	fl.respond()
+	fl.rules()
+	fl.cancelNeedsBooking()
+}
+
+// cancelNeedsBooking refuses a cancellation that could never find what to cancel.
+func (fl *fileLoader) cancelNeedsBooking() {
+	_, booking := fl.keys["booking"]
+	for _, name := range []string{"cancelled", "version"} {
+		if e, ok := fl.keys[name]; ok && !booking {
+			fl.errorf(e.key, "%s needs booking: it says which booking is meant", name)
+		}
+	}
+}
+
+func (fl *fileLoader) head() {
+	if e, ok := fl.keys["trigger"]; ok {
+		if name, ok := fl.scalar(e.node, "trigger"); ok && !triggerName.MatchString(name) {
+			fl.errorf(e.node, "a trigger's name is part of its address: use letters, digits, - and _")
+		} else {
+			fl.f.trigger.Name = name
+		}
+	}
+	fl.f.trigger.From = "json"
+	if e, ok := fl.keys["from"]; ok {
+		if from, ok := fl.scalar(e.node, "from"); ok && from != "json" {
+			fl.errorf(e.node, `there is no adapter "%s"; there is json, which reads JSON, forms and query strings alike`, from)
+		}
+	}
+	if e, ok := fl.keys["timezone"]; ok {
+		if name, ok := fl.scalar(e.node, "timezone"); ok {
+			zone, err := zoneNamed(name)
+			if err != nil {
+				fl.errorf(e.node, "%v", err)
+			}
+			fl.f.zone = zone
+		}
+	}
+	fl.auth()
+}
+
+func (fl *fileLoader) auth() {
+	e, ok := fl.keys["auth"]
+	if !ok {
+		fl.errorf(fl.keys["trigger"].key, "auth: is missing: say who may call this trigger (`- bearer: ${env.DOORHOOK_TOKEN}`), or `none: true` if anybody may")
+		return
+	}
+	nodes := []*yaml.Node{e.node}
+	if e.node.Kind == yaml.SequenceNode {
+		nodes = fl.items(e.node, "auth")
+	}
+	if len(nodes) == 0 {
+		fl.errorf(e.node, "auth is empty")
+	}
+	for _, n := range nodes {
+		entries := fl.entries(n, "auth", authKeys)
+		for _, a := range entries {
+			fl.oneAuth(a)
+		}
+	}
+	if open := slices.IndexFunc(fl.f.trigger.Auth, func(a relay.Auth) bool { return a.Kind == "none" }); open >= 0 && len(fl.f.trigger.Auth) > 1 {
+		fl.errorf(e.key, "`none: true` lets anybody in, so the other ways in this list mean nothing: remove it or them")
+	}
+}
+
+func (fl *fileLoader) oneAuth(a entry) {
+	way := relay.Auth{Kind: a.name}
+	var ok bool
+	switch a.name {
+	case "none":
+		if ok = a.node.Tag == "!!bool" && plainOf(a.node, a.node.Value) == true; !ok {
+			fl.errorf(a.node, "write `none: true` if anybody may call this trigger, or remove it")
+		}
+	case "bearer":
+		way.Secret, ok = fl.secret(a.node, a.name)
+	default:
+		way.Name, way.Secret, ok = fl.namedSecret(a)
+	}
+	if ok {
+		fl.f.trigger.Auth = append(fl.f.trigger.Auth, way)
+	}
+}
+
+// namedSecret reads `name: secret` as a key with a value, or as one text with a colon.
+func (fl *fileLoader) namedSecret(a entry) (string, relay.Secret, bool) {
+	if a.node.Kind == yaml.MappingNode {
+		entries := fl.entries(a.node, a.name, nil)
+		if len(entries) != 1 {
+			fl.errorf(a.node, "%s takes one name with its secret", a.name)
+			return "", "", false
+		}
+		s, ok := fl.secret(entries[0].node, a.name)
+		return entries[0].name, s, ok
+	}
+	s, ok := fl.secret(a.node, a.name)
+	if !ok {
+		return "", "", false
+	}
+	name, secret, found := strings.Cut(s.Reveal(), ":")
+	name, secret = strings.TrimSpace(name), strings.TrimSpace(secret)
+	if !found || name == "" || secret == "" {
+		fl.errorf(a.node, "%s takes a name, a colon and a secret: `%s: name:${env.DOORHOOK_TOKEN}`", a.name, a.name)
+		return "", "", false
+	}
+	return name, relay.Secret(secret), true
+}
+
+var envRef = regexp.MustCompile(`^\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*$`)
+
+// secret is a text in which ${env.NAME} is replaced by that variable. The text
+// itself never gets into a message.
+func (fl *fileLoader) secret(n *yaml.Node, what string) (relay.Secret, bool) {
+	text, ok := fl.scalar(n, what)
+	if !ok {
+		return "", false
+	}
+	found, unclosed := spans(text)
+	if unclosed >= 0 {
+		fl.errorf(n, "this ${ has no } that closes it")
+		return "", false
+	}
+	if len(found) == 0 {
+		fl.errorf(n, "a secret does not belong into a file: put it into a variable and write ${env.NAME}")
+		return "", false
+	}
+	var b strings.Builder
+	rs, end := []rune(text), 0
+	for _, f := range found {
+		m := envRef.FindStringSubmatch(f.inner)
+		if m == nil {
+			fl.errorf(n, "only ${env.NAME} can stand here")
+			return "", false
+		}
+		v := fl.getenv(m[1])
+		if strings.TrimSpace(v) == "" {
+			fl.errorf(n, "the environment variable %s is not set, or empty", m[1])
+			return "", false
+		}
+		b.WriteString(string(rs[end:f.from]))
+		b.WriteString(v)
+		end = f.to
+	}
+	b.WriteString(string(rs[end:]))
+	return relay.Secret(b.String()), true
+}
+
+func (fl *fileLoader) tables(shared map[string]any) {
+	fl.f.tables = map[string]any{}
+	for name, t := range shared {
+		fl.f.tables[name] = t
+	}
+	e, ok := fl.keys["tables"]
+	if !ok {
+		return
+	}
+	for name, t := range fl.tablesOf(e.node) {
+		if _, again := fl.f.tables[name]; again {
+			fl.errorf(e.key, `the table "%s" is in a shared file already`, name)
+		}
+		fl.f.tables[name] = t
+	}
+}
+
+// tablesOf reads the tables under a tables: key.
+func (l *loader) tablesOf(n *yaml.Node) map[string]any {
+	tables := map[string]any{}
+	for _, e := range l.entries(n, "tables", nil) {
+		if !l.identifier(e, "table", append(inputs(), functionNames()...)) {
+			continue
+		}
+		if e.node.Kind != yaml.MappingNode {
+			l.errorf(e.node, `the table "%s" takes names with values`, e.name)
+			continue
+		}
+		tables[e.name] = l.data(e.node, "tables")
+	}
+	return tables
+}
+
+// letsOf compiles named values in order; each may use those before it. Their
+// slots begin at from.
+func (fl *fileLoader) letsOf(n *yaml.Node, sc *scope, from int) []*let {
+	var lets []*let
+	for _, e := range fl.entries(n, "let", nil) {
+		if !fl.identifier(e, "value", sc.names()) {
+			continue
+		}
+		x := fl.expression(e.node, "let "+e.name, *sc)
+		lets = append(lets, &let{name: e.name, slot: from + len(lets), value: x})
+		sc.lets[e.name] = from + len(lets) - 1
+	}
+	return lets
+}
+
+func (fl *fileLoader) respond() {
+	e, ok := fl.keys["respond"]
+	if !ok {
+		return
+	}
+	for _, r := range fl.entries(e.node, "respond", nil) {
+		if slices.Contains(answerFields, r.name) {
+			fl.errorf(r.key, `every answer has a field "%s" already`, r.name)
+			continue
+		}
+		if v := fl.value(r.node, "respond "+r.name, fl.f.scope); v != nil {
+			fl.f.respond = append(fl.f.respond, respond{r.name, v})
+		}
+	}
+}
+
+func (fl *fileLoader) rules() {
+	e, ok := fl.keys["rules"]
+	if !ok {
+		return
+	}
+	names := map[string]int{}
+	for _, n := range fl.items(e.node, "rules") {
+		r := fl.rule(n)
+		if r == nil || r.name == "" {
+			continue
+		}
+		if line, again := names[r.name]; again {
+			fl.errorf(r.node, `the rule "%s" has the name of the one in line %d; what a booking has is kept by that name`, r.name, line)
+		}
+		names[r.name] = r.node.Line
+		fl.f.rules = append(fl.f.rules, r)
+	}
+}
+
+func (fl *fileLoader) rule(n *yaml.Node) *rule {
+	r := &rule{node: n}
+	keys := map[string]entry{}
+	for _, e := range fl.entries(n, "a rule", ruleKeys) {
+		keys[e.name] = e
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	if e, ok := keys["name"]; !ok {
+		fl.errorf(n, "this rule has no name")
+	} else if name, ok := fl.scalar(e.node, "name"); ok {
+		r.name, r.node = name, e.node
+	}
+	outer := fl.f.scope
+	if e, ok := keys["each"]; ok {
+		r.each = fl.expression(e.node, "each", outer)
+	}
+	sc := scope{functions: outer.functions, tables: outer.tables, lets: map[string]int{}, each: r.each != nil}
+	for name, slot := range outer.lets {
+		sc.lets[name] = slot
+	}
+	if e, ok := keys["let"]; ok {
+		r.lets = fl.letsOf(e.node, &sc, len(fl.f.lets))
+		fl.f.slots = max(fl.f.slots, len(fl.f.lets)+len(r.lets))
+	}
+	for name, to := range map[string]**expression{"when": &r.when, "at": &r.at} {
+		if e, ok := keys[name]; ok {
+			*to = fl.expression(e.node, name, sc)
+		}
+	}
+	if e, ok := keys["expires"]; ok {
+		r.expires = fl.expires(e.node, sc)
+	}
+	if e, ok := keys["do"]; !ok {
+		fl.errorf(n, "this rule has no do: it would do nothing")
+	} else {
+		fl.effects(r, e.node, sc)
+	}
+	return r
+}
+
+// expires takes a duration as text, or ${…} that gives a duration or a time.
+func (fl *fileLoader) expires(n *yaml.Node, sc scope) *value {
+	v := fl.value(n, "expires", sc)
+	if v == nil || v.lone != nil {
+		return v
+	}
+	text, _ := v.plain.(string)
+	d, ok := parseDuration(text)
+	if !ok || d <= 0 {
+		fl.errorf(n, "expires takes a duration such as 5m, or ${…} that gives a time or a duration")
+		return nil
+	}
+	v.plain = d
+	return v
+}
+
+func (fl *fileLoader) effects(r *rule, n *yaml.Node, sc scope) {
+	for _, item := range fl.items(n, "do") {
+		kinds := []string{string(relay.Unlock), string(relay.Schedule), string(relay.GroupLink)}
+		for i, e := range fl.entries(item, "do", kinds) {
+			if i > 0 {
+				fl.errorf(e.key, "one action a line: begin this one with `- `")
+				continue
+			}
+			r.do = append(r.do, fl.effect(e, sc))
+		}
+	}
+	if len(r.do) == 0 && n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		fl.errorf(n, "do is empty")
+	}
+}
+
+func (fl *fileLoader) effect(e entry, sc scope) *effect {
+	x := &effect{kind: relay.Kind(e.name), node: e.key, fields: map[string]*value{}}
+	fields := relay.Fields[x.kind]
+	for _, f := range fl.entries(e.node, e.name, fieldNames(fields)) {
+		what := e.name + "." + f.name
+		v := fl.value(f.node, what, sc)
+		x.fields[f.name] = v
+		if v == nil || v.plain == nil {
+			continue
+		}
+		if field := fieldNamed(fields, f.name); v.lone == nil && v.parts == nil {
+			if _, err := (zoned{fl.f.zone}).convert(field, v.plain); err != nil {
+				fl.errorf(f.node, "%s: %v", what, err)
+			}
+		}
+	}
+	if e.node.Kind == yaml.MappingNode {
+		fl.requireFields(x, fields)
+	}
+	return x
+}
+
+func (fl *fileLoader) requireFields(x *effect, fields []relay.Field) {
+	for _, f := range fields {
+		if _, ok := x.fields[f.Name]; f.Required && !ok {
+			fl.errorf(x.node, "%s needs %s", x.kind, f.Name)
+		}
+	}
+	if x.kind != relay.Schedule {
+		return
+	}
+	var given []string
+	for _, name := range relay.Target {
+		if _, ok := x.fields[name]; ok {
+			given = append(given, name)
+		}
+	}
+	if len(given) != 1 {
+		fl.errorf(x.node, "%s", fmt.Sprintf("schedule needs exactly one of %s", strings.Join(relay.Target, ", ")))
+	}
+}
+
+func fieldNames(fields []relay.Field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+func fieldNamed(fields []relay.Field, name string) relay.Field {
+	return fields[slices.IndexFunc(fields, func(f relay.Field) bool { return f.Name == name })]
+}

@@ -1,0 +1,325 @@
+package rules
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// loader reads one file and gathers all its mistakes.
+type loader struct {
+	src    *source
+	getenv func(string) string
+	errs   Errors
+}
+
+// errorf notes a mistake at the beginning of n.
+func (l *loader) errorf(n *yaml.Node, format string, args ...any) {
+	l.errs = append(l.errs, l.src.errorf(n.Line, n.Column, format, args...))
+}
+
+// document is the one document of a file, or nil.
+func (l *loader) document(text []byte) *yaml.Node {
+	var docs []yaml.Node
+	if err := yaml.Load(text, &docs, yaml.WithAllDocuments()); err != nil {
+		l.syntax(err)
+		return nil
+	}
+	switch {
+	case len(docs) == 0:
+		l.errs = append(l.errs, l.src.errorf(1, 1, "the file is empty"))
+		return nil
+	case len(docs) > 1:
+		l.errorf(&docs[1], "a rule file is one document: remove the --- or make it two files")
+	}
+	root := &docs[0]
+	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
+		root = root.Content[0]
+	}
+	if root.Kind != yaml.MappingNode {
+		l.errorf(root, "a rule file is a list of keys with values, such as trigger:, auth: and rules:")
+		return nil
+	}
+	return root
+}
+
+// syntax notes what the YAML parser says, in its place.
+func (l *loader) syntax(err error) {
+	add := func(e *yaml.LoadError) {
+		line, col := max(e.Mark.Line, 1), max(e.Mark.Column, 1)
+		msg := "this is not YAML: " + e.Message
+		if strings.Contains(e.Message, "mapping values are not allowed") {
+			msg = "YAML takes the `:` for a key: put the expression into quotes or a | block"
+		}
+		l.errs = append(l.errs, l.src.errorf(line, col, "%s", msg))
+	}
+	var many *yaml.LoadErrors
+	var one *yaml.LoadError
+	switch {
+	case errors.As(err, &many):
+		for _, e := range many.Errors {
+			add(e)
+		}
+	case errors.As(err, &one):
+		add(one)
+	default:
+		l.errs = append(l.errs, l.src.errorf(1, 1, "this is not YAML: %v", err))
+	}
+}
+
+// entry is a key with its value.
+type entry struct {
+	name string
+	key  *yaml.Node
+	node *yaml.Node
+}
+
+// entries are the keys of the mapping n. A key that comes twice, and one that
+// is not known, is a mistake; a nil known allows any.
+func (l *loader) entries(n *yaml.Node, what string, known []string) []entry {
+	if n.Kind != yaml.MappingNode {
+		l.errorf(n, "%s takes keys with values here", what)
+		return nil
+	}
+	var out []entry
+	at := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || key.Style&yaml.TaggedStyle != 0 {
+			l.errorf(key, "%s: this cannot be a key", what)
+			continue
+		}
+		if line, again := at[key.Value]; again {
+			l.errorf(key, `"%s" stands here twice; it is in line %d already`, key.Value, line)
+			continue
+		}
+		at[key.Value] = key.Line
+		if known != nil && !slices.Contains(known, key.Value) {
+			l.errorf(key, `%s has no key "%s"%s`, what, key.Value, orList(key.Value, known))
+			continue
+		}
+		if l.aliased(val) {
+			continue
+		}
+		out = append(out, entry{key.Value, key, val})
+	}
+	return out
+}
+
+// orList suggests the key that was meant, or lists those there are.
+func orList(name string, known []string) string {
+	if hint := didYouMean(name, known); hint != "" {
+		return hint
+	}
+	return "; it takes " + strings.Join(known, ", ")
+}
+
+// aliased refuses anchors and aliases: they hide what a rule says, and can make
+// a small file into a huge one.
+func (l *loader) aliased(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode || n.Anchor != "" {
+		l.errorf(n, "anchors and aliases (& and *) cannot be used in rule files: use tables: or let:, or quote the text")
+		return true
+	}
+	return false
+}
+
+// items are the elements of the list n.
+func (l *loader) items(n *yaml.Node, what string) []*yaml.Node {
+	if n.Kind != yaml.SequenceNode {
+		l.errorf(n, "%s takes a list: lines that begin with `- `", what)
+		return nil
+	}
+	var out []*yaml.Node
+	for _, item := range n.Content {
+		if !l.aliased(item) {
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// scalar is the text of a value that is not a list and has no keys.
+func (l *loader) scalar(n *yaml.Node, what string) (string, bool) {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		l.errorf(n, "%s takes text here", what)
+	case n.Style&yaml.TaggedStyle != 0 || !strings.HasPrefix(n.Tag, "!!"):
+		l.errorf(n, "YAML takes the `!` at the beginning for a tag and drops what follows: put the value into quotes")
+	case n.Tag == "!!null" || strings.TrimSpace(n.Value) == "":
+		hint := ""
+		if commented(l.src, n) {
+			hint = "; YAML takes everything after ` #` for a comment"
+		}
+		l.errorf(n, "%s is empty%s", what, hint)
+	default:
+		return n.Value, true
+	}
+	return "", false
+}
+
+// expression is a value that is an expr expression.
+func (l *loader) expression(n *yaml.Node, what string, sc scope) *expression {
+	text, ok := l.scalar(n, what)
+	if !ok {
+		return nil
+	}
+	if found, _ := spans(text); len(found) == 1 && found[0].from == 0 && found[0].to == len([]rune(text)) {
+		l.errorf(n, "%s is an expression by itself: write it without ${ }", what)
+		return nil
+	}
+	return l.compile(n, 0, text, sc)
+}
+
+func (l *loader) compile(n *yaml.Node, off int, text string, sc scope) *expression {
+	if usesEnv(text) {
+		l.errorf(n, "env is not available in expressions: a secret may stand only in auth:")
+		return nil
+	}
+	e, err := sc.compile(l.src, n, off, text)
+	if err != nil {
+		l.errs = append(l.errs, err)
+		return nil
+	}
+	return e
+}
+
+var envUse = regexp.MustCompile(`^\s*env\s*[.\[]`)
+
+func usesEnv(text string) bool { return envUse.MatchString(text) }
+
+// value is a value that takes text with ${…} in it, or a list of such.
+func (l *loader) value(n *yaml.Node, what string, sc scope) *value {
+	if n.Kind == yaml.SequenceNode {
+		v := &value{node: n, list: []*value{}}
+		for _, item := range l.items(n, what) {
+			if x := l.value(item, what, sc); x != nil {
+				v.list = append(v.list, x)
+			}
+		}
+		return v
+	}
+	text, ok := l.scalar(n, what)
+	if !ok {
+		return nil
+	}
+	found, unclosed := spans(text)
+	if unclosed >= 0 {
+		line, col := l.src.position(n, unclosed)
+		hint := ""
+		if commented(l.src, n) {
+			hint = "; YAML takes everything after ` #` for a comment: put the value into quotes"
+		}
+		l.errs = append(l.errs, l.src.errorf(line, col, "this ${ has no } that closes it%s", hint))
+		return nil
+	}
+	if len(found) == 0 {
+		return &value{node: n, plain: plainOf(n, text)}
+	}
+	return l.template(n, text, found, sc)
+}
+
+// template compiles the expressions of a text.
+func (l *loader) template(n *yaml.Node, text string, found []span, sc scope) *value {
+	rs := []rune(text)
+	v := &value{node: n}
+	end := 0
+	for _, f := range found {
+		e := l.compile(n, f.from+2, f.inner, sc)
+		if e == nil {
+			return nil
+		}
+		if len(found) == 1 && strings.TrimSpace(string(rs[:f.from]))+strings.TrimSpace(string(rs[f.to:])) == "" {
+			v.lone = e
+			return v
+		}
+		if f.from > end {
+			v.parts = append(v.parts, part{text: unescape(string(rs[end:f.from]))})
+		}
+		v.parts = append(v.parts, part{e: e})
+		end = f.to
+	}
+	if end < len(rs) {
+		v.parts = append(v.parts, part{text: unescape(string(rs[end:]))})
+	}
+	return v
+}
+
+// plainOf is a scalar without ${…} as YAML means it.
+func plainOf(n *yaml.Node, text string) any {
+	switch n.Tag {
+	case "!!int":
+		var i int
+		if n.Load(&i) == nil {
+			return i
+		}
+	case "!!bool":
+		var b bool
+		if n.Load(&b) == nil {
+			return b
+		}
+	case "!!float":
+		var f float64
+		if n.Load(&f) == nil {
+			return f
+		}
+	}
+	return unescape(text)
+}
+
+// data is plain YAML, as tables hold it: objects, lists, text, numbers, true and false.
+func (l *loader) data(n *yaml.Node, what string) any {
+	switch n.Kind {
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for _, e := range l.entries(n, what, nil) {
+			m[e.name] = l.data(e.node, what)
+		}
+		return m
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, item := range l.items(n, what) {
+			list = append(list, l.data(item, what))
+		}
+		return list
+	}
+	text, ok := l.scalar(n, what)
+	if !ok {
+		return nil
+	}
+	if found, _ := spans(text); len(found) > 0 {
+		l.errorf(n, "%s holds plain values: ${…} is not computed in it", what)
+	}
+	return plainOf(n, text)
+}
+
+// identifier refuses names that an expression could not use.
+func (l *loader) identifier(e entry, what string, taken []string) bool {
+	switch {
+	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(e.name) || strings.HasPrefix(e.name, "__"):
+		l.errorf(e.key, `"%s" cannot be the name of a %s: use letters, digits and _`, e.name, what)
+	case slices.Contains(keywords(), e.name):
+		l.errorf(e.key, `"%s" cannot be the name of a %s: it means something in expressions`, e.name, what)
+	case slices.Contains(taken, e.name):
+		l.errorf(e.key, `"%s" cannot be the name of a %s: expressions know that name already`, e.name, what)
+	default:
+		return true
+	}
+	return false
+}
+
+func keywords() []string {
+	return strings.Fields("let if else in not and or matches contains startsWith endsWith true false nil env each now get")
+}
+
+// sortedKeys makes messages the same on every run.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// quoted lists names for a message.
+func quoted(names []string) string {
+	return `"` + strings.Join(names, `", "`) + `"`
+}

@@ -1,0 +1,137 @@
+package rules
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"doorhook/internal/relay"
+)
+
+// Set is a loaded folder of rule files. It does not change, and may be used by
+// many goroutines.
+type Set struct {
+	files map[string]*ruleFile // by trigger
+	names []string             // of triggers, sorted
+}
+
+// Load reads and checks every rule file in fsys (*.yaml and *.yml; files ending
+// in _test.yaml are cases and not rules). dir is how the folder is called in
+// messages. getenv gives the values of ${env.NAME}. The error is an [Errors]
+// with all mistakes of all files.
+func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
+	names, err := ruleFiles(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("read the rules in %s: %w", dir, err)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there is no rule file (*.yaml) in %s", dir)
+	}
+	var errs Errors
+	var parsed []*fileLoader
+	for _, name := range names {
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path.Join(dir, name), err)
+		}
+		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, getenv))
+	}
+	shared := sharedTables(parsed)
+	set := &Set{files: map[string]*ruleFile{}}
+	for _, fl := range parsed {
+		if _, ok := fl.keys["trigger"]; ok {
+			fl.load(shared)
+			set.add(fl)
+		}
+		errs = append(errs, fl.errs...)
+	}
+	if len(errs) > 0 {
+		return nil, errs.sorted()
+	}
+	if len(set.files) == 0 {
+		return nil, fmt.Errorf("no file in %s has a trigger", dir)
+	}
+	set.names = sortedKeys(set.files)
+	return set, nil
+}
+
+func ruleFiles(fsys fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		name := e.Name()
+		yaml := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+		if yaml && !e.IsDir() && !strings.HasPrefix(name, ".") && !strings.Contains(name, "_test.y") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// parse reads the YAML of one file and its keys, and no further.
+func parse(src *source, text []byte, getenv func(string) string) *fileLoader {
+	fl := &fileLoader{loader: &loader{src: src, getenv: getenv}, f: &ruleFile{src: src}, keys: map[string]entry{}}
+	root := fl.document(text)
+	if root == nil {
+		return fl
+	}
+	for _, e := range fl.entries(root, "a rule file", fileKeys) {
+		fl.keys[e.name] = e
+	}
+	_, trigger := fl.keys["trigger"]
+	_, tables := fl.keys["tables"]
+	if !trigger && (!tables || len(fl.keys) > 1) && len(fl.errs) == 0 {
+		fl.errorf(root, "trigger: is missing; a file without it holds tables: alone")
+	}
+	return fl
+}
+
+// sharedTables are those of the files that hold nothing else.
+func sharedTables(parsed []*fileLoader) map[string]any {
+	shared := map[string]any{}
+	for _, fl := range parsed {
+		e, ok := fl.keys["tables"]
+		if _, trigger := fl.keys["trigger"]; !ok || trigger {
+			continue
+		}
+		for name, t := range fl.tablesOf(e.node) {
+			if _, again := shared[name]; again {
+				fl.errorf(e.key, `the table "%s" is in another shared file already`, name)
+			}
+			shared[name] = t
+		}
+	}
+	return shared
+}
+
+// add takes a file into the set, unless its trigger is taken.
+func (s *Set) add(fl *fileLoader) {
+	name := fl.f.trigger.Name
+	for other, f := range s.files {
+		if strings.EqualFold(other, name) {
+			fl.errorf(fl.keys["trigger"].node, `the trigger "%s" is in %s already`, other, f.src.name)
+			return
+		}
+	}
+	s.files[name] = fl.f
+}
+
+// Trigger is the trigger of that name.
+func (s *Set) Trigger(name string) (relay.Trigger, bool) {
+	f, ok := s.files[name]
+	if !ok {
+		return relay.Trigger{}, false
+	}
+	return f.trigger, true
+}
+
+// Triggers names all triggers, sorted.
+func (s *Set) Triggers() []string { return slices.Clone(s.names) }
+
+// Rules counts the rules of a trigger.
+func (s *Set) Rules(trigger string) int { return len(s.files[trigger].rules) }

@@ -1,0 +1,194 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Error is one mistake in a rule file, with its place.
+type Error struct {
+	File      string
+	Line, Col int // counted from 1, in runes
+	Message   string
+	Source    string // the line itself
+}
+
+// Error shows the mistake as its author needs it: place, message, line, caret.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Message)
+	if e.Source == "" {
+		return s
+	}
+	return s + "\n    " + e.Source + "\n    " + caretPad(e.Source, e.Col) + "^"
+}
+
+// caretPad keeps the tabs of the line, so that the caret stands right however wide they are.
+func caretPad(line string, col int) string {
+	pad := []rune(line)
+	pad = pad[:min(max(col-1, 0), len(pad))]
+	for i, r := range pad {
+		if r != '\t' {
+			pad[i] = ' '
+		}
+	}
+	return string(pad)
+}
+
+// Errors are all mistakes of all files, in the order of files and lines.
+type Errors []*Error
+
+func (es Errors) Error() string {
+	texts := make([]string, len(es))
+	for i, e := range es {
+		texts[i] = e.Error()
+	}
+	return strings.Join(texts, "\n")
+}
+
+func (es Errors) sorted() Errors {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	return es
+}
+
+// source is the text of one file, for positions in it.
+type source struct {
+	name  string // as it is shown: rules/skedda.yaml
+	lines []string
+}
+
+func newSource(name string, text []byte) *source {
+	return &source{name: name, lines: strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")}
+}
+
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	return s.lines[n-1]
+}
+
+func (s *source) errorf(line, col int, format string, args ...any) *Error {
+	return &Error{File: s.name, Line: line, Col: col, Message: fmt.Sprintf(format, args...), Source: s.line(line)}
+}
+
+// where is the place of rune off of the scalar n, as file:line:column.
+func (s *source) where(n *yaml.Node, off int) string {
+	line, col := s.position(n, off)
+	return fmt.Sprintf("%s:%d:%d", s.name, line, col)
+}
+
+// position finds rune off of the decoded scalar n in the source. It is exact
+// for every style of scalar: it walks the source and the value side by side.
+func (s *source) position(n *yaml.Node, off int) (line, col int) {
+	value := []rune(n.Value)
+	off = min(off, len(value))
+	if n.Style&yaml.LiteralStyle != 0 {
+		return s.literalPosition(n, value[:off])
+	}
+	w := walker{s: s, line: n.Line, col: n.Column - 1}
+	switch {
+	case n.Style&yaml.FoldedStyle != 0:
+		w.line, w.col = n.Line+1, 0
+		w.space()
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		w.quote = '"'
+		w.col++
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		w.quote = '\''
+		w.col++
+	}
+	for i := 0; i < off; i++ {
+		if unicode.IsSpace(value[i]) && w.atSpace() {
+			for i+1 < off && unicode.IsSpace(value[i+1]) {
+				i++
+			}
+			w.space()
+			continue
+		}
+		w.rune()
+	}
+	if off < len(value) && !unicode.IsSpace(value[off]) {
+		w.space() // the rune stands after a line break that folding removed
+	}
+	return w.line, w.col + 1
+}
+
+// literalPosition is for a | block, which keeps its lines.
+func (s *source) literalPosition(n *yaml.Node, before []rune) (line, col int) {
+	indent := 0
+	for i := n.Line; i < len(s.lines); i++ {
+		if text := s.lines[i]; strings.TrimSpace(text) != "" {
+			indent = len(text) - len(strings.TrimLeft(text, " "))
+			break
+		}
+	}
+	line, col = n.Line+1, 1
+	for _, r := range before {
+		col++
+		if r == '\n' {
+			line, col = line+1, 1
+		}
+	}
+	return line, col + indent
+}
+
+// walker steps through the source of a scalar. col counts from 0.
+type walker struct {
+	s         *source
+	line, col int
+	quote     rune // 0 for plain and folded scalars
+}
+
+func (w *walker) peek() (rune, bool) {
+	rs := []rune(w.s.line(w.line))
+	if w.col >= len(rs) {
+		return 0, false
+	}
+	return rs[w.col], true
+}
+
+func (w *walker) atSpace() bool {
+	r, ok := w.peek()
+	return !ok || unicode.IsSpace(r)
+}
+
+// space skips white space, over line ends.
+func (w *walker) space() {
+	for w.atSpace() && w.line <= len(w.s.lines) {
+		if _, ok := w.peek(); ok {
+			w.col++
+			continue
+		}
+		w.line, w.col = w.line+1, 0
+	}
+}
+
+// rune steps over one rune of the value, however many stand for it in the source.
+func (w *walker) rune() {
+	r, _ := w.peek()
+	switch {
+	case w.quote == '"' && r == '\\':
+		w.col++
+		switch e, _ := w.peek(); e {
+		case 'x':
+			w.col += 3
+		case 'u':
+			w.col += 5
+		case 'U':
+			w.col += 9
+		default:
+			w.col++
+		}
+	case w.quote == '\'' && r == '\'':
+		w.col += 2
+	default:
+		w.col++
+	}
+}
