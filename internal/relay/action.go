@@ -136,3 +136,12 @@ var Fields = map[Kind][]Field{
 		{Name: "link_enabled", Type: Bool, Default: true},
 	},
 }
+
+// Changeable reports whether Kisi can change an object of this kind in its
+// place. Schedules take a PATCH; an access link has none, so a new one is made
+// and the old one deleted.
+func (k Kind) Changeable() bool { return k == Schedule }
+
+// Findable reports whether an object of this kind can be found again in Kisi.
+// An unlock leaves nothing behind.
+func (k Kind) Findable() bool { return k != Unlock }

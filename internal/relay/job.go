@@ -53,3 +53,10 @@ func (j Job) Standing() bool {
 	}
 	return false
 }
+
+// Claim is what a worker gets when it asks for due jobs.
+type Claim struct {
+	Jobs []Job
+	Now  time.Time // by the store's clock
+	Next time.Time // when the next job comes due; zero if none waits
+}

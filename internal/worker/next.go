@@ -1,0 +1,323 @@
+package worker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+// op is what a step does. Lower ones come first: taking back before granting.
+type op int
+
+const (
+	none    op = iota
+	revoke     // delete an object that is not wanted any more
+	find       // look whether a create that may have had its effect did
+	change     // change an object in its place
+	resolve    // ask which locks a group has
+	create     // make an object, or unlock
+)
+
+// step is one thing to do in Kisi.
+type step struct {
+	op     op
+	want   relay.Action // for change, resolve and create
+	held   int          // index in the job's Have
+	object int64        // for change and revoke
+}
+
+// decision is what one look at a job came to.
+type decision struct {
+	step    step               // op none if there is nothing to do now
+	when    time.Time          // when to look again; zero is not before something happens
+	letters []relay.DeadLetter // what became too late after it was tried
+}
+
+// next finds the step that brings j closest to what it wants. It drops from j
+// what is of no use any more, and marks what is too late.
+//
+//	want │ have      │ step
+//	yes  │ no        │ create, when its time has come
+//	yes  │ same      │ none
+//	yes  │ different │ change it; where Kisi cannot, create the new one, then revoke the old
+//	no   │ yes       │ revoke
+//	no   │ no        │ none
+func next(j *relay.Job, now time.Time, tidy time.Duration) decision {
+	v := &view{job: j, now: now, tidy: tidy}
+	wants := v.expand()
+	pairs := v.pair(wants)
+	for i, w := range wants {
+		v.wanted(w, pairs[i])
+	}
+	v.unwanted(pairs)
+	return decision{v.best, v.when, v.letters}
+}
+
+// view is one look at a job.
+type view struct {
+	job  *relay.Job
+	now  time.Time
+	tidy time.Duration
+	keep []string // keys of group schedules whose locks are not known yet: theirs stay as they are
+	best step
+	when time.Time
+
+	letters []relay.DeadLetter
+}
+
+// offer takes s as the step, unless a better one was offered.
+func (v *view) offer(s step) {
+	if v.best.op == none || s.op < v.best.op {
+		v.best = s
+	}
+}
+
+// at looks again at t, unless something comes sooner.
+func (v *view) at(t time.Time) {
+	if !t.IsZero() && (v.when.IsZero() || t.Before(v.when)) {
+		v.when = t
+	}
+}
+
+// resting reports whether h has to wait for its next attempt. A change of the
+// booking ends every wait.
+func (v *view) resting(h *relay.Held) bool {
+	if h.Changes == v.job.Changes && h.RetryAt.After(v.now) {
+		v.at(h.RetryAt)
+		return true
+	}
+	return false
+}
+
+// gaveUp reports whether h was settled against us since the booking last changed.
+func (v *view) gaveUp(h *relay.Held) bool {
+	return h.State == relay.Dead && h.Changes == v.job.Changes
+}
+
+// expand puts one schedule for each lock in the place of a schedule for a group,
+// as far as the locks are known.
+func (v *view) expand() []relay.Action {
+	var wants []relay.Action
+	for _, w := range v.job.Want {
+		if _, ok := w.GroupToExpand(); !ok {
+			wants = append(wants, w)
+			continue
+		}
+		i := v.slot(w)
+		if h := &v.job.Have[i]; h.State == relay.Done && h.Action.Same(w) {
+			wants = append(wants, w.Expand(h.Locks)...)
+		} else {
+			v.unresolved(w, h, i)
+		}
+	}
+	return wants
+}
+
+// unresolved is a schedule for a group whose locks are not known, or were asked
+// for an older wish. Until they are known, what it has stays.
+func (v *view) unresolved(w relay.Action, h *relay.Held, i int) {
+	switch {
+	case w.Expired(v.now):
+		v.tooLate(w, h)
+	case v.gaveUp(h):
+	case w.At.After(v.now):
+		v.at(w.At)
+	default:
+		v.keep = append(v.keep, w.Key+"/")
+		if !v.resting(h) {
+			v.offer(step{op: resolve, want: w, held: i})
+		}
+		v.at(w.NotAfter)
+	}
+}
+
+// slot is the index of what is held under the key of w; it is made if there is none.
+func (v *view) slot(w relay.Action) int {
+	i := slices.IndexFunc(v.job.Have, func(h relay.Held) bool { return h.Action.Key == w.Key })
+	if i < 0 {
+		v.job.Have = append(v.job.Have, relay.Held{Action: w})
+		i = len(v.job.Have) - 1
+	}
+	return i
+}
+
+// pair finds for each want what is held for it. What is held for exactly the
+// same comes first, so that a list in another order changes nothing; then the key decides.
+func (v *view) pair(wants []relay.Action) []int {
+	pairs := make([]int, len(wants))
+	taken := make([]bool, len(v.job.Have))
+	for i, w := range wants {
+		pairs[i] = v.free(taken, func(h relay.Held) bool {
+			return h.Object != 0 && h.Action.Rule == w.Rule && h.Action.Same(w)
+		})
+		if pairs[i] >= 0 {
+			taken[pairs[i]] = true
+		}
+	}
+	for i, w := range wants {
+		if pairs[i] >= 0 {
+			continue
+		}
+		if pairs[i] = v.free(taken, func(h relay.Held) bool { return h.Action.Key == w.Key }); pairs[i] < 0 {
+			v.job.Have = append(v.job.Have, relay.Held{Action: w})
+			taken = append(taken, false)
+			pairs[i] = len(v.job.Have) - 1
+		}
+		taken[pairs[i]] = true
+	}
+	return pairs
+}
+
+// free is the first entry that ok accepts and no want has taken, or -1.
+func (v *view) free(taken []bool, ok func(relay.Held) bool) int {
+	for i, h := range v.job.Have {
+		if !taken[i] && ok(h) {
+			return i
+		}
+	}
+	return -1
+}
+
+// wanted compares one want with what is held for it.
+func (v *view) wanted(w relay.Action, i int) {
+	h := &v.job.Have[i]
+	switch {
+	case h.Unsure && w.Kind.Findable():
+		v.unsure(h, i)
+	case h.Object != 0 && h.Action.Same(w):
+		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At = w.Key, w.Ends, w.NotAfter, w.At
+		v.standing(h, i)
+	case h.State == relay.Done && h.Action.Same(w): // an unlock that was done, an object that was tidied up
+	case w.Expired(v.now):
+		v.tooLate(w, h)
+		v.drop(h, i)
+	case v.gaveUp(h):
+		v.drop(h, i)
+	case w.At.After(v.now): // not yet, and what stands is not what is wanted
+		v.drop(h, i)
+		v.at(w.At)
+	default:
+		v.grant(w, h, i)
+	}
+}
+
+// standing is an object that is as it should be: until its window is long over.
+// Something it replaced may still be to be deleted.
+func (v *view) standing(h *relay.Held, i int) {
+	v.old(h, i)
+	if h.Action.Ends.IsZero() {
+		return
+	}
+	end := h.Action.Ends.Add(v.tidy)
+	switch {
+	case end.After(v.now):
+		v.at(end)
+	case !v.resting(h):
+		v.offer(step{op: revoke, held: i, object: h.Object})
+	}
+}
+
+// grant changes what is held into w, or makes w.
+func (v *view) grant(w relay.Action, h *relay.Held, i int) {
+	v.at(w.NotAfter)
+	switch {
+	case v.resting(h):
+	case h.Object != 0 && w.Kind.Changeable():
+		v.offer(step{op: change, want: w, held: i, object: h.Object})
+	default:
+		v.offer(step{op: create, want: w, held: i})
+	}
+}
+
+// tooLate marks w as never to be carried out. If it was tried, that is a dead
+// letter; if its time was over when it came, nobody has to look at it.
+func (v *view) tooLate(w relay.Action, h *relay.Held) {
+	if h.State == relay.TooLate {
+		return
+	}
+	if h.Attempts > 0 {
+		reason := fmt.Errorf("%s: it was too late at %s; the last attempt: %s", w.Kind, w.NotAfter.Format(time.RFC3339), h.Error)
+		v.letters = append(v.letters, letter(*v.job, w, relay.ByRelay, reason, v.now))
+	}
+	h.State, h.Changes = relay.TooLate, v.job.Changes
+}
+
+// unsure looks before anything else is done about h. Long after its window what
+// it may have left opens nothing.
+func (v *view) unsure(h *relay.Held, i int) {
+	if !h.Action.Ends.IsZero() && v.now.After(h.Action.Ends.Add(v.tidy)) {
+		h.Unsure = false
+		return
+	}
+	if !v.resting(h) {
+		v.offer(step{op: find, held: i})
+	}
+}
+
+// drop revokes all that stands for h.
+func (v *view) drop(h *relay.Held, i int) {
+	if h.Object != 0 && !v.resting(h) {
+		v.offer(step{op: revoke, held: i, object: h.Object})
+	}
+	v.old(h, i)
+}
+
+// old revokes what was replaced.
+func (v *view) old(h *relay.Held, i int) {
+	if len(h.Old) > 0 && !v.resting(h) {
+		v.offer(step{op: revoke, held: i, object: h.Old[0]})
+	}
+}
+
+// unwanted revokes what nobody wants any more, and forgets what left nothing behind.
+func (v *view) unwanted(pairs []int) {
+	var rest []int
+	for i := range v.job.Have {
+		if !slices.Contains(pairs, i) && !v.isGroup(i) && !v.kept(i) {
+			rest = append(rest, i)
+		}
+	}
+	for _, i := range rest {
+		switch h := &v.job.Have[i]; {
+		case h.Unsure && h.Action.Kind.Findable():
+			v.unsure(h, i)
+		default:
+			v.drop(h, i)
+		}
+	}
+	if v.best.op == none {
+		v.forget(rest)
+	}
+}
+
+// forget removes the entries of unwanted that hold nothing. It runs only when
+// no step is offered, since steps hold indexes.
+func (v *view) forget(unwanted []int) {
+	var have []relay.Held
+	for i, h := range v.job.Have {
+		empty := h.Object == 0 && len(h.Old) == 0 && (!h.Unsure || !h.Action.Kind.Findable())
+		if !slices.Contains(unwanted, i) || !empty {
+			have = append(have, h)
+		}
+	}
+	v.job.Have = have
+}
+
+// isGroup reports whether entry i is a schedule for a group that is still wanted.
+func (v *view) isGroup(i int) bool {
+	key := v.job.Have[i].Action.Key
+	return slices.ContainsFunc(v.job.Want, func(w relay.Action) bool {
+		_, group := w.GroupToExpand()
+		return group && w.Key == key
+	})
+}
+
+// kept reports whether entry i belongs to a group whose locks are not known yet.
+func (v *view) kept(i int) bool {
+	return slices.ContainsFunc(v.keep, func(prefix string) bool {
+		return strings.HasPrefix(v.job.Have[i].Action.Key, prefix)
+	})
+}

@@ -1,0 +1,282 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+// jobs is the part of the store that a worker uses.
+type jobs interface {
+	Claim(ctx context.Context, n int) (relay.Claim, error)
+	Save(ctx context.Context, j relay.Job) (changed bool, err error)
+	Finish(ctx context.Context, j relay.Job, next time.Time, letters []relay.DeadLetter) error
+	Wake() <-chan struct{}
+}
+
+// doer carries out one step of one action. It is done with ctx when it returns.
+type doer interface {
+	Create(ctx context.Context, a relay.Action) relay.Outcome
+	Change(ctx context.Context, a relay.Action, object int64) relay.Outcome
+	Revoke(ctx context.Context, a relay.Action, object int64) relay.Outcome
+	// Find looks for what a create of a made, if it was sent at since or later.
+	Find(ctx context.Context, a relay.Action, since time.Time) relay.Outcome
+	// Locks are the locks of the group that a schedule is for.
+	Locks(ctx context.Context, a relay.Action) relay.Outcome
+}
+
+// Options tune a Worker. The zero value is a good one.
+type Options struct {
+	Concurrency int           // jobs in hand at a time; 0 means 8
+	Lease       time.Duration // how long the store keeps a claim for us; 0 means 10s
+	StepTimeout time.Duration // limit on one step, sign-in included; 0 means 8s
+	Poll        time.Duration // the longest time between two looks at the store; 0 means 1s
+	Tidy        time.Duration // how long after its window an object is deleted; 0 means 24h
+}
+
+func (o Options) withDefaults() (Options, error) {
+	o.Concurrency = cmp.Or(o.Concurrency, 8)
+	o.Lease = cmp.Or(o.Lease, 10*time.Second)
+	o.StepTimeout = cmp.Or(o.StepTimeout, 8*time.Second)
+	o.Poll = cmp.Or(o.Poll, time.Second)
+	o.Tidy = cmp.Or(o.Tidy, 24*time.Hour)
+	if o.StepTimeout >= o.Lease {
+		return o, fmt.Errorf("a step may take %s, which is not shorter than the lease of %s: a slow answer of Kisi would let two workers have one job; make the lease longer", o.StepTimeout, o.Lease)
+	}
+	return o, nil
+}
+
+// Worker works jobs off.
+type Worker struct {
+	jobs jobs
+	doer doer
+	log  *slog.Logger
+	opts Options
+}
+
+// New refuses options that contradict each other.
+func New(j jobs, d doer, log *slog.Logger, o Options) (*Worker, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{jobs: j, doer: d, log: log, opts: o}, nil
+}
+
+// Run works until ctx ends. Then it claims no more, lets the step that each job
+// is at come to its end, hands the jobs back, and returns when nothing it
+// started is still running.
+func (w *Worker) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, w.opts.Concurrency)
+	failing := false
+	for ctx.Err() == nil {
+		free := w.free(ctx, slots)
+		if free == 0 {
+			return
+		}
+		claim, err := w.claim(ctx, free)
+		if (err != nil) != failing {
+			failing = err != nil
+			w.logStore(ctx, err)
+		}
+		for _, j := range claim.Jobs {
+			slots <- struct{}{} // never blocks: no more were claimed than there were free
+			started := time.Now()
+			wg.Go(func() {
+				defer func() { <-slots }()
+				w.work(ctx, j, func() time.Time { return claim.Now.Add(time.Since(started)) })
+			})
+		}
+		if len(claim.Jobs) < free {
+			w.rest(ctx, claim)
+		}
+	}
+}
+
+// free waits until a job can be taken in hand and says how many; 0 when ctx ended.
+func (w *Worker) free(ctx context.Context, slots chan struct{}) int {
+	select {
+	case slots <- struct{}{}:
+		<-slots
+		return cap(slots) - len(slots)
+	case <-ctx.Done():
+		return 0
+	}
+}
+
+// claim ignores the end of ctx: a claim that was cut off may have been carried
+// out, and its jobs would wait for the lease to run out.
+func (w *Worker) claim(ctx context.Context, n int) (relay.Claim, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.Lease/2)
+	defer cancel()
+	return w.jobs.Claim(ctx, n)
+}
+
+// rest sleeps until something may be due.
+func (w *Worker) rest(ctx context.Context, c relay.Claim) {
+	d := w.opts.Poll
+	if !c.Next.IsZero() {
+		d = min(d, max(c.Next.Sub(c.Now), time.Millisecond))
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.jobs.Wake():
+	case <-t.C:
+	}
+}
+
+// work takes the steps of one job until there is none to take now. now is the
+// store's clock. One job that panics dies alone.
+func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.ErrorContext(ctx, "job panicked; it is put off for a minute", "job", j.ID, "panic", p, "stack", string(debug.Stack()))
+			w.finish(ctx, j, now().Add(time.Minute), nil)
+		}
+	}()
+	var letters []relay.DeadLetter
+	for first := true; ; first = false {
+		d := next(&j, now(), w.opts.Tidy)
+		letters = append(letters, d.letters...)
+		if d.step.op == none || ctx.Err() != nil {
+			when := d.when
+			if d.step.op != none {
+				when = now()
+			}
+			w.finish(ctx, j, when, letters)
+			return
+		}
+		if go_, err := w.ready(ctx, &j, d.step, first, now()); err != nil {
+			w.log.WarnContext(ctx, "job let go of", "job", j.ID, "err", err)
+			return
+		} else if !go_ {
+			w.finish(ctx, j, now(), letters)
+			return
+		}
+		if l := w.take(ctx, &j, d.step, now); l != nil {
+			letters = append(letters, *l)
+		}
+	}
+}
+
+// ready saves what has to be known before a step is taken: how far the job got,
+// and that a create is about to be sent. It reports false when the booking has
+// changed meanwhile, so that the step may be wrong.
+func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, now time.Time) (bool, error) {
+	if first && s.op != create {
+		return true, nil // nothing new to save, and the lease is fresh
+	}
+	was := *j
+	if s.op == create {
+		was.Have = append([]relay.Held(nil), j.Have...)
+		begin(j, s, now)
+	}
+	ctx, cancel := w.storeContext(ctx)
+	defer cancel()
+	changed, err := w.jobs.Save(ctx, *j)
+	if changed {
+		*j = was // the create was not sent
+	}
+	return !changed, err
+}
+
+// take carries out a step and notes what it came to.
+func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time.Time) *relay.DeadLetter {
+	started := now()
+	stepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.StepTimeout)
+	out := w.carryOut(stepCtx, *j, s)
+	cancel()
+	a := j.Have[s.held].Action
+	if s.op == change || s.op == resolve {
+		a = s.want
+	}
+	l := apply(j, s, out, now(), rand.Float64())
+	w.logAttempt(ctx, *j, a, s, out, now().Sub(started))
+	return l
+}
+
+func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcome {
+	h := j.Have[s.held]
+	switch s.op {
+	case revoke:
+		return w.doer.Revoke(ctx, h.Action, s.object)
+	case find:
+		return w.doer.Find(ctx, h.Action, h.TriedAt)
+	case change:
+		return w.doer.Change(ctx, s.want, s.object)
+	case resolve:
+		return w.doer.Locks(ctx, s.want)
+	default:
+		return w.doer.Create(ctx, s.want)
+	}
+}
+
+// finish lets the job go. If that cannot be saved, the lease runs out and
+// another worker takes the job up where it was last saved.
+func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letters []relay.DeadLetter) {
+	ctx, cancel := w.storeContext(ctx)
+	defer cancel()
+	if err := w.jobs.Finish(ctx, j, when, letters); err != nil {
+		w.log.WarnContext(ctx, "job could not be saved; it comes up again when its lease ends", "job", j.ID, "err", err)
+	}
+}
+
+// storeContext outlives a shutdown: what was done in Kisi must still be saved.
+func (w *Worker) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), w.opts.Lease/2)
+}
+
+// logAttempt is the one line an attempt leaves. Nothing below it logs.
+func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s step, out relay.Outcome, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case out.Verdict == relay.Rejected, s.op == revoke && out.Err != nil:
+		level = slog.LevelError
+	case out.Err != nil:
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{
+		slog.String("job", j.ID), slog.String("event", j.EventID), slog.String("rule", a.Rule), slog.String("action", string(a.Kind)),
+		slog.String("step", s.op.String()), slog.String("verdict", out.Verdict.String()), slog.Duration("took", took),
+	}
+	if object := cmp.Or(out.Object, s.object); object != 0 {
+		attrs = append(attrs, slog.Int64("object", object))
+	}
+	if out.Err != nil {
+		h := j.Have[s.held]
+		attrs = append(attrs, slog.Int("attempts", h.Attempts), slog.Any("err", out.Err))
+		if !h.RetryAt.IsZero() {
+			attrs = append(attrs, slog.Time("retry_at", h.RetryAt))
+		}
+	}
+	w.log.LogAttrs(ctx, level, "attempt", attrs...)
+}
+
+// logStore says once that the store is gone, and once that it is back.
+func (w *Worker) logStore(ctx context.Context, err error) {
+	if err == nil {
+		w.log.InfoContext(ctx, "the store answers again")
+		return
+	}
+	if errors.Is(err, relay.ErrUnavailable) {
+		w.log.ErrorContext(ctx, "no job can be claimed: the store does not answer", "err", err)
+		return
+	}
+	w.log.ErrorContext(ctx, "claiming jobs went wrong", "err", err)
+}
+
+func (o op) String() string {
+	return [...]string{"none", "revoke", "find", "change", "resolve", "create"}[o]
+}
