@@ -18,18 +18,46 @@ var (
 // maxWish is how long a receiver may ask us to wait: an hour would outlast the booking.
 const maxWish = 2 * time.Minute
 
-// begin notes that a create is about to be sent, so that whoever finds the job
-// after a crash looks before it sends another. What stands is replaced.
-func begin(j *relay.Job, s step, now time.Time) {
+// begin notes in j that s is about to be taken, so that whoever finds the job
+// after a crash does not take for certain what the step may have changed. It
+// reports whether that has to be saved first.
+//
+// A create may have been sent, so look before the next. What is to be deleted
+// moves to Old, since it may be gone; what is to be changed may be anything.
+func begin(j *relay.Job, s step, now time.Time) bool {
 	h := &j.Have[s.held]
+	switch s.op {
+	case create:
+		retire(h)
+		if !h.Action.Same(s.want) || h.TriedAt.IsZero() {
+			h.Attempts, h.TriedAt = 0, now
+		}
+		h.Action, h.Unsure, h.Changes = s.want, true, j.Changes
+	case change:
+		h.Action.Args = nil
+	case revoke:
+		if h.Object != s.object {
+			return false // it is in Old already
+		}
+		retire(h)
+		switch {
+		case h.State == relay.Dead || h.State == relay.TooLate: // what gave up before stays given up
+		case !h.Action.Ends.IsZero() && now.After(h.Action.Ends): // tidied up, it stays done
+		default:
+			h.State = relay.Waiting
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// retire puts the object of h among those that are to be deleted.
+func retire(h *relay.Held) {
 	if h.Object != 0 {
-		h.Old = append(h.Old, h.Object)
+		h.Old = append(slices.Clone(h.Old), h.Object)
 		h.Object = 0
 	}
-	if !h.Action.Same(s.want) || h.TriedAt.IsZero() {
-		h.Attempts, h.TriedAt = 0, now
-	}
-	h.Action, h.Unsure, h.Changes = s.want, true, j.Changes
 }
 
 // apply notes in j what a step came to. roll is in [0, 1). It gives the dead
@@ -42,7 +70,7 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 	h.Changes = j.Changes
 	if out.Verdict == relay.OK || out.Verdict == relay.Gone {
 		h.Error, h.Attempts, h.RetryAt = "", 0, time.Time{}
-		succeed(h, s, out, now)
+		succeed(h, s, out)
 		return nil
 	}
 	h.Error = out.Err.Error()
@@ -55,15 +83,15 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 		l := letter(*j, s.want, relay.ByKisi, out.Err, now)
 		return &l
 	}
-	if s.op != revoke || h.State == relay.Done || h.State == relay.Waiting {
-		h.State = relay.Retrying // what gave up before stays given up while it is taken back
+	if s.op != revoke {
+		h.State = relay.Retrying
 	}
 	h.RetryAt = now.Add(wait(s.op, h.Attempts, out.After, roll))
 	return nil
 }
 
 // succeed notes a step that did what it was to do.
-func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
+func succeed(h *relay.Held, s step, out relay.Outcome) {
 	switch s.op {
 	case create:
 		h.Object, h.Unsure, h.State = out.Object, false, relay.Done
@@ -77,31 +105,10 @@ func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 	case change:
 		h.Action, h.State = s.want, relay.Done
 		if out.Verdict == relay.Gone { // somebody deleted it in Kisi: it has to be made anew
-			h.Object, h.State = 0, relay.Waiting
-			h.Action.Args = nil // what stood is not known to stand any more
+			h.Object, h.State, h.Action.Args = 0, relay.Waiting, nil
 		}
 	case revoke:
-		revoked(h, s.object, now)
-	}
-}
-
-// revoked takes an object out of h. One that was tidied up after its window
-// stays done; any other is as if it had never been made.
-func revoked(h *relay.Held, object int64, now time.Time) {
-	if i := slices.Index(h.Old, object); i >= 0 {
-		h.Old = slices.Delete(h.Old, i, i+1)
-		if h.State == relay.Retrying && h.Object != 0 {
-			h.State = relay.Done
-		}
-		return
-	}
-	h.Object = 0
-	switch {
-	case h.State == relay.Dead || h.State == relay.TooLate:
-	case !h.Action.Ends.IsZero() && now.After(h.Action.Ends):
-		h.State = relay.Done
-	default:
-		h.State = relay.Waiting
+		h.Old = slices.DeleteFunc(slices.Clone(h.Old), func(o int64) bool { return o == s.object })
 	}
 }
 

@@ -134,9 +134,9 @@ func (v *view) unresolved(w relay.Action, h *relay.Held, i int) {
 	}
 }
 
-// slot is the index of what is held under the key of w; it is made if there is none.
+// slot is the index of what is known of the group that w is for; it is made if there is none.
 func (v *view) slot(w relay.Action) int {
-	i := slices.IndexFunc(v.job.Have, func(h relay.Held) bool { return h.Action.Key == w.Key })
+	i := slices.IndexFunc(v.job.Have, func(h relay.Held) bool { return h.Action.Key == w.Key && isGroup(h) })
 	if i < 0 {
 		v.job.Have = append(v.job.Have, relay.Held{Action: w})
 		i = len(v.job.Have) - 1
@@ -161,7 +161,7 @@ func (v *view) pair(wants []relay.Action) []int {
 		if pairs[i] >= 0 {
 			continue
 		}
-		if pairs[i] = v.free(taken, func(h relay.Held) bool { return h.Action.Key == w.Key }); pairs[i] < 0 {
+		if pairs[i] = v.free(taken, func(h relay.Held) bool { return matches(h, w) }); pairs[i] < 0 {
 			v.job.Have = append(v.job.Have, relay.Held{Action: w})
 			taken = append(taken, false)
 			pairs[i] = len(v.job.Have) - 1
@@ -191,6 +191,7 @@ func (v *view) wanted(w relay.Action, i int) {
 		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At = w.Key, w.Ends, w.NotAfter, w.At
 		v.standing(h, i)
 	case h.State == relay.Done && h.Action.Same(w): // an unlock that was done, an object that was tidied up
+		v.drop(h, i)
 	case w.Expired(v.now):
 		v.tooLate(w, h)
 		v.drop(h, i)
@@ -276,7 +277,7 @@ func (v *view) old(h *relay.Held, i int) {
 func (v *view) unwanted(pairs []int) {
 	var rest []int
 	for i := range v.job.Have {
-		if !slices.Contains(pairs, i) && !v.isGroup(i) && !v.kept(i) {
+		if !slices.Contains(pairs, i) && !v.wantsGroup(v.job.Have[i]) && !v.kept(i) {
 			rest = append(rest, i)
 		}
 	}
@@ -306,12 +307,23 @@ func (v *view) forget(unwanted []int) {
 	v.job.Have = have
 }
 
-// isGroup reports whether entry i is a schedule for a group that is still wanted.
-func (v *view) isGroup(i int) bool {
-	key := v.job.Have[i].Action.Key
-	return slices.ContainsFunc(v.job.Want, func(w relay.Action) bool {
+// isGroup reports whether h notes the locks of a group, and no object.
+func isGroup(h relay.Held) bool {
+	_, group := h.Action.GroupToExpand()
+	return group
+}
+
+// matches reports whether h is the entry for w by its key. A rule that was
+// edited may use the key for something else now.
+func matches(h relay.Held, w relay.Action) bool {
+	return h.Action.Key == w.Key && h.Action.Kind == w.Kind && !isGroup(h)
+}
+
+// wantsGroup reports whether h notes the locks of a group that is still wanted.
+func (v *view) wantsGroup(h relay.Held) bool {
+	return isGroup(h) && slices.ContainsFunc(v.job.Want, func(w relay.Action) bool {
 		_, group := w.GroupToExpand()
-		return group && w.Key == key
+		return group && w.Key == h.Action.Key
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +28,9 @@ type doer interface {
 	Create(ctx context.Context, a relay.Action) relay.Outcome
 	Change(ctx context.Context, a relay.Action, object int64) relay.Outcome
 	Revoke(ctx context.Context, a relay.Action, object int64) relay.Outcome
-	// Find looks for what a create of a made, if it was sent at since or later.
-	Find(ctx context.Context, a relay.Action, since time.Time) relay.Outcome
+	// Find looks for what a create of a made, if it was sent at since or later
+	// and is none of known.
+	Find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome
 	// Locks are the locks of the group that a schedule is for.
 	Locks(ctx context.Context, a relay.Action) relay.Outcome
 }
@@ -172,22 +174,19 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 }
 
 // ready saves what has to be known before a step is taken: how far the job got,
-// and that a create is about to be sent. It reports false when the booking has
-// changed meanwhile, so that the step may be wrong.
+// and what the step may change. It reports false when the booking has changed
+// meanwhile, so that the step may be wrong.
 func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, now time.Time) (bool, error) {
-	if first && s.op != create {
-		return true, nil // nothing new to save, and the lease is fresh
-	}
 	was := *j
-	if s.op == create {
-		was.Have = append([]relay.Held(nil), j.Have...)
-		begin(j, s, now)
+	was.Have = slices.Clone(j.Have)
+	if !begin(j, s, now) && first {
+		return true, nil // there is nothing new to save, and the lease is fresh
 	}
 	ctx, cancel := w.storeContext(ctx)
 	defer cancel()
 	changed, err := w.jobs.Save(ctx, *j)
 	if changed {
-		*j = was // the create was not sent
+		*j = was // the step is not taken
 	}
 	return !changed, err
 }
@@ -213,7 +212,7 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 	case revoke:
 		return w.doer.Revoke(ctx, h.Action, s.object)
 	case find:
-		return w.doer.Find(ctx, h.Action, h.TriedAt)
+		return w.doer.Find(ctx, h.Action, h.TriedAt, objects(j))
 	case change:
 		return w.doer.Change(ctx, s.want, s.object)
 	case resolve:
@@ -221,6 +220,16 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 	default:
 		return w.doer.Create(ctx, s.want)
 	}
+}
+
+// objects are all that j is known to have: what was found and is one of them
+// belongs to another action that asked for the same.
+func objects(j relay.Job) []int64 {
+	var known []int64
+	for _, h := range j.Have {
+		known = append(append(known, h.Old...), h.Object)
+	}
+	return known
 }
 
 // finish lets the job go. If that cannot be saved, the lease runs out and

@@ -1,0 +1,95 @@
+// Package action carries actions out in Kisi: one file for each kind says how
+// it is made, changed, taken back and found again, and what an answer of Kisi
+// means for it. It keeps nothing, and retries nothing.
+package action
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"doorhook/internal/kisi"
+	"doorhook/internal/relay"
+)
+
+// clockMargin is how far Kisi's clock may be behind the store's before an
+// object of ours looks older than the request that made it.
+const clockMargin = time.Minute
+
+// Doer carries out actions.
+type Doer struct {
+	kinds map[relay.Kind]kind
+	kisi  *kisi.Client
+}
+
+// kind is how one kind of action is done.
+type kind interface {
+	create(ctx context.Context, a relay.Action) relay.Outcome
+	change(ctx context.Context, a relay.Action, object int64) relay.Outcome
+	revoke(ctx context.Context, object int64) relay.Outcome
+	find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome
+}
+
+// New makes a Doer that talks to Kisi through c.
+func New(c *kisi.Client) *Doer {
+	return &Doer{kisi: c, kinds: map[relay.Kind]kind{
+		relay.Unlock:    unlock{c},
+		relay.Schedule:  schedule{c},
+		relay.GroupLink: groupLink{c},
+	}}
+}
+
+// Create makes what a asks for. It gives the object that stands for it; an unlock has none.
+func (d *Doer) Create(ctx context.Context, a relay.Action) relay.Outcome {
+	return d.with(a, func(k kind) relay.Outcome { return k.create(ctx, a) })
+}
+
+// Change makes object into what a asks for. Gone says that it is no longer there.
+func (d *Doer) Change(ctx context.Context, a relay.Action, object int64) relay.Outcome {
+	return d.with(a, func(k kind) relay.Outcome { return k.change(ctx, a, object) })
+}
+
+// Revoke deletes object. It is never rejected: as long as it fails, a door may open.
+func (d *Doer) Revoke(ctx context.Context, a relay.Action, object int64) relay.Outcome {
+	return d.with(a, func(k kind) relay.Outcome { return k.revoke(ctx, object) })
+}
+
+// Find looks for the object that a create of a made, if it was sent at since or
+// later, and is none of known. It finds none (object 0) if the create had no
+// effect. It is never rejected: without an answer, nothing may be made again.
+func (d *Doer) Find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome {
+	return d.with(a, func(k kind) relay.Outcome { return k.find(ctx, a, since.Add(-clockMargin), known) })
+}
+
+// Locks asks for the locks of the group that the schedule a is for.
+func (d *Doer) Locks(ctx context.Context, a relay.Action) relay.Outcome {
+	group, ok := a.GroupToExpand()
+	if !ok {
+		return rejected(fmt.Errorf("%s: it is for no group", a.Key))
+	}
+	locks, err := d.kisi.GroupLocks(ctx, group)
+	if err == nil && len(locks) == 0 {
+		return rejected(fmt.Errorf("the group %d has no locks: put its doors into it in Kisi", group))
+	}
+	out := repeatable(err)
+	out.Locks = locks
+	return out
+}
+
+func (d *Doer) with(a relay.Action, do func(kind) relay.Outcome) relay.Outcome {
+	k, ok := d.kinds[a.Kind]
+	if !ok {
+		return rejected(fmt.Errorf("there is no action %q; was this job made by a newer doorhook?", a.Kind))
+	}
+	return do(k)
+}
+
+// args reads what an action asks for.
+func args[T any](a relay.Action) (T, error) {
+	var v T
+	if err := json.Unmarshal(a.Args, &v); err != nil {
+		return v, fmt.Errorf("%s: its fields cannot be read: %w", a.Key, err)
+	}
+	return v, nil
+}
