@@ -1,0 +1,89 @@
+# `make` lists the targets. Go is all that is needed to build, run and test.
+
+FUZZTIME ?= 30s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+# On CI, and in check, the tests run under the race detector, and none comes
+# from the cache. That needs a C compiler; a plain make test does not.
+RACE = -race -count=1
+TESTFLAGS ?= $(if $(CI),$(RACE))
+
+# The tools are a module of their own: they move none of doorhook's versions.
+# Go builds them when they are first called (a minute or two) and keeps them.
+TOOL = go tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## the whole job on this machine: embedded Redis, a fake Kisi, sample triggers
+	go run ./cmd/doorhook demo
+
+.PHONY: build
+build: ## bin/doorhook, a static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/doorhook ./cmd/doorhook
+
+.PHONY: test
+test: ## all tests; with CI=true under the race detector, and with redis-server required
+	@command -v redis-server >/dev/null || echo "redis-server is not installed: what needs a real Redis is $(if $(CI),going to fail,skipped)."
+	go test $(TESTFLAGS) ./...
+
+.PHONY: check
+check: static ## everything that has to hold before a change goes in: static, then test under -race
+	@$(MAKE) --no-print-directory test TESTFLAGS="$(RACE)"
+
+.PHONY: static
+static: fmt-check vet lint tidy deadcode ## all of check but the tests
+
+.PHONY: fmt
+fmt: ## format the code (gofumpt)
+	$(TOOL) golangci-lint fmt
+
+.PHONY: fmt-check
+fmt-check:
+	$(TOOL) golangci-lint fmt --diff
+
+.PHONY: fix
+fix: ## format, and let the linters mend what they can
+	$(TOOL) golangci-lint run --fix
+
+.PHONY: vet
+vet:
+	go vet ./...
+
+.PHONY: lint
+lint: ## golangci-lint, as .golangci.yml has it
+	$(TOOL) golangci-lint run
+
+.PHONY: tidy
+tidy:
+	go mod tidy -diff
+
+# Prints nothing when it is content, and exits with 0 either way.
+.PHONY: deadcode
+deadcode:
+	@echo "deadcode ./..."
+	@found=$$($(TOOL) deadcode ./...) && { [ -z "$$found" ] || { echo "$$found"; exit 1; }; }
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	@set -e; for pkg in $$(go list ./...); do \
+		targets=$$(go test -run '^$$' -list '^Fuzz' $$pkg); \
+		for target in $$(echo "$$targets" | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## all benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what doorhook calls; asks vuln.go.dev
+	$(TOOL) govulncheck ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist doorhook

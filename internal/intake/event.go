@@ -1,0 +1,79 @@
+package intake
+
+import (
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"doorhook/internal/relay"
+)
+
+// event reads req into an event of t.
+func (in *Intake) event(req Request, t relay.Trigger) (relay.Event, error) {
+	query, err := fields(visibleQuery(req.Query, t.Auth))
+	if err != nil {
+		return relay.Event{}, err
+	}
+	payload, err := read(req, query)
+	if err != nil {
+		return relay.Event{}, err
+	}
+	return relay.Event{
+		ID:         in.o.NewID(),
+		Trigger:    t.Name,
+		ReceivedAt: in.jobs.Now(),
+		Payload:    payload,
+		Headers:    visibleHeaders(req.Header, t.Auth),
+		Query:      query,
+	}, nil
+}
+
+// visibleQuery leaves out what speaks to doorhook and not to the rules.
+func visibleQuery(query url.Values, auths []relay.Auth) url.Values {
+	hidden := names(auths, "query")
+	hidden[waitParam], hidden[dryRunParam] = true, true
+	out := url.Values{}
+	for name, values := range query {
+		if !hidden[name] {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// visibleHeaders leaves out credentials and signatures: an event is stored, shown
+// and replayed.
+func visibleHeaders(header map[string][]string, auths []relay.Auth) map[string]any {
+	hidden := names(auths, "header")
+	out := make(map[string]any, len(header))
+	for name, values := range header {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if !hidden[name] && !isCredential(name) {
+			// Header values may be in any encoding, the store keeps text.
+			out[name] = strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
+		}
+	}
+	return out
+}
+
+func isCredential(name string) bool {
+	switch name {
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return true
+	}
+	return strings.HasPrefix(name, "X-") && strings.Contains(name, "Signature")
+}
+
+// names are the names that auths of one kind use, header names canonical.
+func names(auths []relay.Auth, kind string) map[string]bool {
+	out := map[string]bool{}
+	for _, a := range auths {
+		switch {
+		case a.Kind == kind && kind == "header":
+			out[textproto.CanonicalMIMEHeaderKey(a.Name)] = true
+		case a.Kind == kind:
+			out[a.Name] = true
+		}
+	}
+	return out
+}

@@ -1,0 +1,9 @@
+// Package kisi is a typed client for the part of the Kisi access-control API
+// that opens doors: locks, schedules, group links and groups. It makes one
+// request at a time, repeats none but after a sign-in, and says of each failure
+// what Kisi answered and what a person can do about it. When to try again is
+// for its callers to decide.
+//
+// Facts about Kisi come from its OpenAPI document "Kisi API 1.0.0" and from the
+// pages of docs.kisi.io.
+package kisi

@@ -1,0 +1,213 @@
+package kisi_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"doorhook/internal/kisi"
+	"doorhook/internal/kisi/kisifake"
+)
+
+// account is who may sign in.
+func account() kisifake.Options {
+	return kisifake.Options{Email: "owner@example.com", Password: "canary-password", Domain: "hq"}
+}
+
+// signedIn is a client with a sign-in.
+func signedIn(t *testing.T, url string, l kisi.Logins) *kisi.Client {
+	t.Helper()
+	return client(t, url, kisi.Options{Email: "owner@example.com", Password: "canary-password", Domain: "hq", Logins: l})
+}
+
+// together calls do n times at once.
+func together(n int, do func()) {
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for range n {
+		wg.Go(func() {
+			<-begin
+			do()
+		})
+	}
+	close(begin)
+	wg.Wait()
+}
+
+func TestFiftyRequestsSignInOnce(t *testing.T) {
+	s, url := start(t, account())
+	shared := &memory{}
+	one, other := signedIn(t, url, shared), signedIn(t, url, shared)
+	use := func() {
+		if err := errors.Join(one.CurrentLogin(t.Context()), other.Unlock(t.Context(), lockA)); err != nil {
+			t.Error(err)
+		}
+	}
+	together(50, use)
+	if shared.signIns != 1 || len(s.Logins()) != 1 {
+		t.Fatalf("signed in %d times, and Kisi knows %d logins", shared.signIns, len(s.Logins()))
+	}
+
+	s.Revoke(s.Logins()[0])
+	together(50, use)
+	if shared.signIns != 2 || len(s.Logins()) != 1 {
+		t.Errorf("after the login was revoked: signed in %d times, and Kisi knows %d logins", shared.signIns-1, len(s.Logins()))
+	}
+}
+
+func TestSignInBody(t *testing.T) {
+	s, url := start(t, account())
+	if err := signedIn(t, url, &memory{}).CurrentLogin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	body := string(s.Journal()[0].Body)
+	for _, want := range []string{`"type":"api"`, `"name":"doorhook"`, `"expire":true`, `"email":"owner@example.com"`, `"domain":"hq"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s lacks %s", body, want)
+		}
+	}
+}
+
+func TestWrongPassword(t *testing.T) {
+	s, url := start(t, account())
+	c := client(t, url, kisi.Options{Email: "owner@example.com", Password: "wrong", Logins: &memory{}})
+	e := failure(t, c.Unlock(t.Context(), lockA))
+	if e.Op != "POST /logins" || e.Status != 401 || e.Code != "afc516" || !e.Unsent {
+		t.Errorf("got %+v", e)
+	}
+	if len(s.Journal()) != 1 {
+		t.Errorf("made %d requests", len(s.Journal()))
+	}
+}
+
+// Kisi refuses what it has just signed in: that is final, not a reason to go round.
+func TestSecondRefusalIsFinal(t *testing.T) {
+	s, url := start(t, account())
+	c := signedIn(t, url, &memory{})
+	s.Fail(kisifake.Fault{Path: "/locks", Status: 401, Times: -1})
+	if e := failure(t, c.Unlock(t.Context(), lockA)); e.Status != 401 || e.Unsent {
+		t.Errorf("got %+v", e)
+	}
+	if len(s.Journal()) != 4 { // in, refused, in, refused
+		t.Errorf("made %d requests", len(s.Journal()))
+	}
+}
+
+func TestRefusedKeyIsFinal(t *testing.T) {
+	s, c := site(t)
+	s.Revoke(kisifake.DefaultKey)
+	if e := failure(t, c.Unlock(t.Context(), lockA)); e.Status != 401 || len(s.Journal()) != 1 {
+		t.Errorf("got %v after %d requests", e, len(s.Journal()))
+	}
+}
+
+func TestSignInHangs(t *testing.T) {
+	s, url := start(t, account())
+	c := signedIn(t, url, &memory{})
+	s.Fail(kisifake.Fault{Path: "/logins", Then: kisifake.Reset})
+	e := failure(t, c.Unlock(t.Context(), lockA))
+	if e.Op != "POST /logins" || e.Status != 0 || !e.Unsent {
+		t.Errorf("got %+v: the unlock was surely not sent", e)
+	}
+}
+
+// broken cannot keep anything.
+type broken struct{}
+
+func (broken) Login(context.Context, string, string, func(context.Context) (string, error)) (string, error) {
+	return "", errors.New("connection refused")
+}
+
+func TestNowhereToShare(t *testing.T) {
+	_, url := start(t, account())
+	e := failure(t, signedIn(t, url, broken{}).Unlock(t.Context(), lockA))
+	if e.Status != 0 || !e.Unsent || !strings.Contains(e.Error(), "share the sign-in to Kisi: connection refused") {
+		t.Errorf("got %v", e)
+	}
+}
+
+func TestKeptLoginIsSealed(t *testing.T) {
+	s, url := start(t, account())
+	shared := &memory{}
+	if err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range shared.kept {
+		for _, hidden := range []string{s.Logins()[0], "canary-password", "owner@example.com"} {
+			if strings.Contains(name+text, hidden) {
+				t.Errorf("%s = %s holds %s", name, text, hidden)
+			}
+		}
+	}
+}
+
+func TestKeptLoginThatCannotBeOpened(t *testing.T) {
+	for name, text := range map[string]string{"not sealed": "plain", "no base64": "v1.?", "too short": "v1.AAAA", "another's": "v1." + strings.Repeat("A", 80)} {
+		t.Run(name, func(t *testing.T) {
+			_, url := start(t, account())
+			shared := &memory{}
+			if err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for account := range maps.Clone(shared.kept) {
+				shared.kept[account] = text
+			}
+			if err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if shared.signIns != 2 || slices.Contains(slices.Collect(maps.Values(shared.kept)), text) {
+				t.Errorf("signed in %d times", shared.signIns)
+			}
+		})
+	}
+}
+
+// slow lets its first caller wait until it is given up.
+type slow struct {
+	memory
+	first   sync.Once
+	waiting chan struct{}
+}
+
+func (s *slow) Login(ctx context.Context, account, stale string, signIn func(context.Context) (string, error)) (text string, err error) {
+	s.first.Do(func() {
+		close(s.waiting)
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.memory.Login(ctx, account, stale, signIn)
+}
+
+// A request that is given up while it signs in for all does not fail the others.
+func TestOthersSignInOnTheirOwn(t *testing.T) {
+	_, url := start(t, account())
+	shared := &slow{waiting: make(chan struct{})}
+	c := signedIn(t, url, shared)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if e := failure(t, c.CurrentLogin(ctx)); !e.Unsent || !errors.Is(e, context.Canceled) {
+			t.Errorf("given up: %v", e)
+		}
+	})
+	<-shared.waiting
+	for range 10 {
+		wg.Go(func() {
+			if err := c.CurrentLogin(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	cancel()
+	wg.Wait()
+	if shared.signIns != 1 {
+		t.Errorf("signed in %d times", shared.signIns)
+	}
+}

@@ -1,0 +1,278 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"doorhook/internal/relay"
+)
+
+// acceptScript takes in one event, all of it or nothing.
+//
+//	KEYS   1 job   2 due   3 events   4 dead   5 seen (the job's key again if the
+//	       event has no identity: it must be on the same node)   6.. letters
+//	ARGV   1 now   2 job name   3 job id   4 trigger   5 booking   6 event id
+//	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
+//	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
+//	       15 wake channel   16 our name
+//	       17 how many follow of each: fields of the record, 18 rules with what
+//	       they want, 19 undecided rules, then the letters: name, text
+//	gives  now, status, job id, changes, whether the job came due
+//
+// A job's hash: id trigger booking event version changes worked cancelled
+// tombstone token lease have want:<rule>.
+var acceptScript = newScript(luaTime + luaLetters + `
+local job, due, events, dead, seen = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
+local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
+local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
+local recordAt = 20
+local wantAt = recordAt + tonumber(ARGV[17])
+local undecidedAt = wantAt + 2 * tonumber(ARGV[18])
+local lettersAt = undecidedAt + tonumber(ARGV[19])
+
+local function record(status, jobID)
+  redis.call("XADD", events, "MAXLEN", "~", ARGV[14], "*",
+    "status", status, "job", jobID, "received", text(ms), unpack(ARGV, recordAt, wantAt - 1))
+end
+local function remember(jobID)
+  if dedup then redis.call("SET", seen, jobID, "PX", ARGV[12]) end
+end
+local function letters() keepLetters(dead, 6, lettersAt, ARGV[13]) end
+local function answer(status, jobID, changes, wakes)
+  return {text(us), status, jobID, tostring(changes or 0), wakes or ""}
+end
+
+if ARGV[8] ~= "" then
+  record("failed", "")
+  letters()
+  return answer("failed", "")
+end
+
+local old = redis.call("HMGET", job, "version", "tombstone", "token", "lease", "have", "changes")
+local known, removed = tonumber(old[1] or ""), tonumber(old[2] or "")
+local inHand = old[3] and tonumber(old[4]) > ms
+local exists = old[6]
+
+if dedup then
+  local first = redis.call("GET", seen)
+  if first then return answer("duplicate", first, first == id and exists) end
+end
+
+-- A cancellation without a version left a tombstone: nothing says that an event with
+-- a version is newer than it, unless the version itself does.
+local stale = false
+if version and known and version < known then
+  stale = true
+elseif version and removed then
+  stale = not ((timed and version > removed) or (known and version > known))
+end
+if stale then
+  record("stale", name)
+  remember(id)
+  return answer("stale", id, exists)
+end
+
+local keep, drop, hadWant = {}, {}, false
+for i = wantAt, undecidedAt - 1, 2 do keep["want:" .. ARGV[i]] = true end
+for i = undecidedAt, lettersAt - 1 do keep["want:" .. ARGV[i]] = true end
+for _, field in ipairs(redis.call("HKEYS", job)) do
+  if string.sub(field, 1, 5) == "want:" then
+    hadWant = true
+    if cancelled or not keep[field] then drop[#drop + 1] = field end
+  end
+end
+
+local idle = not cancelled and lettersAt == wantAt
+if idle and not exists and booking == "" then
+  record("ignored", "")
+  remember("")
+  letters()
+  return answer("ignored", "")
+end
+
+local changes = redis.call("HINCRBY", job, "changes", 1)
+redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6])
+if version then redis.call("HSET", job, "version", ARGV[9]) end
+if cancelled then redis.call("HSET", job, "cancelled", "1") else redis.call("HDEL", job, "cancelled") end
+if cancelled and not version then
+  redis.call("HSET", job, "tombstone", text(us))
+else
+  redis.call("HDEL", job, "tombstone")
+end
+for _, field in ipairs(drop) do redis.call("HDEL", job, field) end
+if not cancelled then
+  for i = wantAt, undecidedAt - 1, 2 do redis.call("HSET", job, "want:" .. ARGV[i], ARGV[i + 1]) end
+end
+redis.call("PERSIST", job) -- it may have been on its way out
+
+-- In hand, its score is the end of the lease: an earlier one would give the job to a
+-- second worker. Waiting, it keeps an earlier score, or one that is updated all the
+-- time would never come up.
+if not inHand then redis.call("ZADD", due, "LT", text(ms), name) end
+
+local status = "accepted"
+if idle and not hadWant and not old[5] then status = "ignored" end
+record(status, name)
+remember(id)
+letters()
+if inHand then return answer(status, id, changes) end
+redis.pcall("PUBLISH", ARGV[15], ARGV[16]) -- a hint: whoever may not publish may still accept
+return answer(status, id, changes, "1")`)
+
+const (
+	maxVersion   = 1 << 53  // beyond it Lua cannot tell neighbours apart
+	keptPayload  = 16 << 10 // bytes of payload that the record of an event keeps
+	recordFields = 5
+)
+
+// Accept takes in an event with what it asks for, in one step: a crash before it
+// costs the sender one retry, a crash after it costs nothing. When it fails with
+// [relay.ErrUnavailable] the answer may have been lost after Redis took the event
+// in; that is safe, since the sender's retry is then a duplicate, or, without an
+// identity, asks the same job for the same thing again if its event id is the same.
+func (s *Store) Accept(ctx context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
+	c, err := s.acceptance(ev, p)
+	if err != nil {
+		return relay.Receipt{}, fmt.Errorf("store: accept event %s: %w", short(ev.ID), err)
+	}
+	reply, err := s.run(ctx, "accept event "+short(ev.ID), acceptScript, c.keys, c.args...)
+	if err != nil {
+		return relay.Receipt{}, err
+	}
+	if str(reply, 4) != "" {
+		s.signal()
+	}
+	return relay.Receipt{Status: relay.Status(str(reply, 1)), JobID: str(reply, 2), EventID: ev.ID, Changes: num(reply, 3)}, nil
+}
+
+// acceptance is what acceptScript is called with.
+type acceptance struct {
+	keys []string
+	args []any
+}
+
+func (s *Store) acceptance(ev relay.Event, p relay.Plan) (acceptance, error) {
+	version, err := versionText(p.Version)
+	if err != nil {
+		return acceptance{}, err
+	}
+	id := relay.JobID(ev, p)
+	k, letters := s.keys, s.letters(ev, p, id)
+	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id)}}
+	if p.EventID != "" {
+		c.keys[4] = k.seen(ev.Trigger, p.EventID)
+	}
+	fields, err := record(ev, p)
+	if err != nil {
+		return acceptance{}, err
+	}
+	wants, err := wants(p)
+	if err != nil {
+		return acceptance{}, err
+	}
+	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
+		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
+		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
+		len(fields), len(wants)/2, len(p.Undecided))
+	c.addTexts(fields)
+	c.addTexts(wants)
+	c.addTexts(p.Undecided)
+	return c, c.addLetters(k, letters)
+}
+
+func (c *acceptance) add(args ...any) { c.args = append(c.args, args...) }
+
+func (c *acceptance) addTexts(texts []string) {
+	for _, t := range texts {
+		c.args = append(c.args, t)
+	}
+}
+
+func (c *acceptance) addLetters(k keys, letters []relay.DeadLetter) error {
+	keys, args, err := letterArgs(k, letters)
+	c.keys = append(c.keys, keys...)
+	c.add(args...)
+	return err
+}
+
+func versionText(v *float64) (string, error) {
+	switch {
+	case v == nil:
+		return "", nil
+	case math.IsNaN(*v) || math.Abs(*v) >= maxVersion:
+		return "", fmt.Errorf("version %v: a version must be a number below 2^53", *v)
+	}
+	return strconv.FormatFloat(*v, 'f', -1, 64), nil
+}
+
+// wants is each rule with what it wants, as one JSON text that Lua hands on
+// unread. A rule that could not be decided on is left out even if a part of it
+// matched: what it wanted before stays wanted.
+func wants(p relay.Plan) ([]string, error) {
+	byRule := map[string][]relay.Action{}
+	for _, m := range p.Rules {
+		if len(m.Actions) > 0 && !p.Cancelled && !slices.Contains(p.Undecided, m.Rule) {
+			byRule[m.Rule] = append(byRule[m.Rule], m.Actions...)
+		}
+	}
+	var out []string
+	for _, rule := range slices.Sorted(maps.Keys(byRule)) {
+		b, err := json.Marshal(byRule[rule])
+		if err != nil {
+			return nil, fmt.Errorf("rule %q: %w", rule, err)
+		}
+		out = append(out, rule, string(b))
+	}
+	return out, nil
+}
+
+// record is what the list of events shows of one, in pairs. It is for people, and
+// bounded: the headers stay out, and so does a large payload.
+func record(ev relay.Event, p relay.Plan) ([]string, error) {
+	payload, err := json.Marshal(ev.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("payload: %w", err)
+	}
+	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames())
+	if len(payload) > keptPayload {
+		return append(fields, "payload_size", strconv.Itoa(len(payload))), nil
+	}
+	return append(fields, "payload", string(payload)), nil
+}
+
+// letters are the problems of a plan as dead letters. The id starts with what the
+// rules' author wrote and ends with what the sender did, so that no sender can
+// choose an id that replaces another event's letter.
+func (s *Store) letters(ev relay.Event, p relay.Plan, job string) []relay.DeadLetter {
+	if len(p.Problems) == 0 {
+		return nil
+	}
+	whole, err := json.Marshal(ev)
+	if err != nil {
+		whole = nil // record has failed on the same payload already
+	}
+	if p.Fatal {
+		job = ""
+	}
+	again := map[string]int{}
+	out := make([]relay.DeadLetter, len(p.Problems))
+	for i, problem := range p.Problems {
+		rule := problem.Rule
+		if again[rule]++; again[rule] > 1 {
+			rule += "#" + strconv.Itoa(again[rule])
+		}
+		out[i] = relay.DeadLetter{
+			ID: strings.Join([]string{ev.Trigger, "rule", rule, "event", ev.ID}, ":"),
+			At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job,
+			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i], Event: whole,
+		}
+	}
+	return out
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+func onBoth(b *testing.B, f func(b *testing.B, s *Store)) {
+	b.Run("embedded", func(b *testing.B) { f(b, open(b, Options{})) })
+	b.Run("redis", func(b *testing.B) {
+		f(b, open(b, Options{URL: sharedServer(b), Prefix: fmt.Sprintf("bench%d", beds.Add(1))}))
+	})
+}
+
+func fill(b *testing.B, s *Store, n int) {
+	b.Helper()
+	for i := range n {
+		id := fmt.Sprint(i)
+		p := relay.Plan{EventID: id, Booking: id, Version: version(1), Rules: []relay.Match{match("open", `{"lock_id":1}`)}}
+		if _, err := s.Accept(ctx, event(id), p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The embedded Redis slows with the number of jobs, so that is fixed here: events
+// of 100 bookings in turn.
+func BenchmarkAccept(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *Store) {
+		fill(b, s, 100)
+		for i := 0; b.Loop(); i++ {
+			id := fmt.Sprintf("e%d", i)
+			p := relay.Plan{EventID: id, Booking: fmt.Sprint(i % 100), Version: version(float64(i)), Rules: []relay.Match{match("open", `{"lock_id":1}`)}}
+			if _, err := s.Accept(ctx, event(id), p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// One job at a time, out of 100 that are due.
+func BenchmarkClaimFinish(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *Store) {
+		fill(b, s, 100)
+		for b.Loop() {
+			c, err := s.Claim(ctx, 1)
+			if err != nil || len(c.Jobs) != 1 {
+				b.Fatalf("%d jobs, %v", len(c.Jobs), err)
+			}
+			if err := s.Finish(ctx, c.Jobs[0], c.Now.Add(-time.Second), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

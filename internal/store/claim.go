@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+// Claim is what a worker got.
+type Claim struct {
+	Jobs []relay.Job
+	Now  time.Time // the time at which the jobs were due
+	Next time.Time // when the next job comes due, leases included; zero if there is none
+}
+
+// claimScript takes the jobs that are due. One whose worker died has its lease's
+// end for a score, so it comes due by itself.
+//
+//	KEYS   1 due
+//	ARGV   1 now   2 how many   3 lease ms   4 token   5 what jobs' keys start with
+//	gives  now, the next score or "", a list with each job: name, token, its hash
+//	       flat; a text in place of the hash says why it cannot be read
+var claimScript = newScript(luaTime + `
+local out, lease = {}, text(ms + tonumber(ARGV[3]))
+for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LIMIT", 0, ARGV[2])) do
+  local key, token = ARGV[5] .. name, ARGV[4] .. "-" .. i
+  local job = redis.pcall("HGETALL", key)
+  if job.err then -- put off, so that it does not stand in the way of the others
+    redis.call("ZADD", KEYS[1], lease, name)
+    out[#out + 1] = {name, token, job.err}
+  elseif #job == 0 then
+    redis.call("ZREM", KEYS[1], name)
+  else
+    redis.call("ZADD", KEYS[1], lease, name)
+    redis.call("HSET", key, "token", token, "lease", lease)
+    out[#out + 1] = {name, token, job}
+  end
+end
+local first = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
+return {text(us), first[2] and text(tonumber(first[2])) or "", out}`)
+
+// mostAtOnce keeps a claim within what Lua can give back at once.
+const mostAtOnce = 1000
+
+// Claim takes up to n due jobs in hand for the length of a lease. A job that
+// cannot be read is in the error and comes due again after a lease; the others are
+// given all the same, so the caller must use Jobs even when there is an error.
+func (s *Store) Claim(ctx context.Context, n int) (Claim, error) {
+	n = min(max(n, 0), mostAtOnce) // Redis takes a negative number for no limit
+	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due()},
+		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs())
+	if err != nil {
+		return Claim{}, err
+	}
+	c := Claim{Now: time.UnixMicro(num(reply, 0)).UTC()}
+	if str(reply, 1) != "" {
+		c.Next = time.UnixMilli(num(reply, 1)).UTC()
+	}
+	var broken []error
+	items, _ := reply[2].([]any)
+	for _, item := range items {
+		j, err := claimed(item)
+		if err != nil {
+			broken = append(broken, fmt.Errorf("store: claim: %w", err))
+			continue
+		}
+		c.Jobs = append(c.Jobs, j)
+	}
+	return c, errors.Join(broken...)
+}
+
+func claimed(item any) (relay.Job, error) {
+	parts, _ := item.([]any)
+	name := str(parts, 0)
+	if len(parts) != 3 {
+		return relay.Job{}, fmt.Errorf("job %q: Redis gave %v", name, item)
+	}
+	flat, ok := parts[2].([]any)
+	if !ok {
+		return relay.Job{}, fmt.Errorf("job %q: %v", name, parts[2])
+	}
+	hash := make(map[string]string, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		hash[str(flat, i)] = str(flat, i+1)
+	}
+	j, err := decode(hash)
+	if err != nil {
+		return relay.Job{}, fmt.Errorf("job %q: %w", name, err)
+	}
+	j.Token = str(parts, 1)
+	return j, nil
+}
+
+// Job reads a job without taking it in hand.
+func (s *Store) Job(ctx context.Context, id string) (relay.Job, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	hash, err := s.rdb.HGetAll(ctx, s.keys.job(id)).Result()
+	if err != nil {
+		return relay.Job{}, false, failed("read job "+short(id), err)
+	}
+	if len(hash) == 0 {
+		return relay.Job{}, false, nil
+	}
+	j, err := decode(hash)
+	if err != nil {
+		return relay.Job{}, false, fmt.Errorf("store: read job %s: %w", short(id), err)
+	}
+	return j, true, nil
+}
+
+const wantPrefix = "want:"
+
+// decode reads the hash of a job.
+func decode(hash map[string]string) (relay.Job, error) {
+	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"]}
+	if j.ID == "" {
+		return j, errors.New("it has no id")
+	}
+	var err error
+	if j.Changes, err = strconv.ParseInt(hash["changes"], 10, 64); err != nil {
+		return j, fmt.Errorf("changes: %w", err)
+	}
+	if worked := hash["worked"]; worked != "" {
+		if j.Worked, err = strconv.ParseInt(worked, 10, 64); err != nil {
+			return j, fmt.Errorf("worked: %w", err)
+		}
+	}
+	if text := hash["version"]; text != "" {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return j, fmt.Errorf("version: %w", err)
+		}
+		j.Version = &v
+	}
+	if have := hash["have"]; have != "" {
+		if err := json.Unmarshal([]byte(have), &j.Have); err != nil {
+			return j, fmt.Errorf("have: %w", err)
+		}
+	}
+	j.Want, err = decodeWant(hash)
+	return j, err
+}
+
+func decodeWant(hash map[string]string) ([]relay.Action, error) {
+	var fields []string
+	for field := range hash {
+		if strings.HasPrefix(field, wantPrefix) {
+			fields = append(fields, field)
+		}
+	}
+	slices.Sort(fields)
+	var want []relay.Action
+	for _, field := range fields {
+		var actions []relay.Action
+		if err := json.Unmarshal([]byte(hash[field]), &actions); err != nil {
+			return nil, fmt.Errorf("%s: %w", field, err)
+		}
+		want = append(want, actions...)
+	}
+	return want, nil
+}

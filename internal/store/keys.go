@@ -1,0 +1,44 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// keys knows the name of every key. All carry the same hash tag, so that one
+// script may touch any of them on a cluster.
+type keys struct{ tag string }
+
+func newKeys(prefix string) keys { return keys{tag: "{" + prefix + "}:"} }
+
+func (k keys) seen(trigger, event string) string {
+	return k.tag + "seen:" + trigger + ":" + short(event)
+}
+func (k keys) jobs() string                    { return k.tag + "job:" } // + short(job id)
+func (k keys) job(id string) string            { return k.jobs() + short(id) }
+func (k keys) due() string                     { return k.tag + "due" }
+func (k keys) dead() string                    { return k.tag + "dead" }
+func (k keys) letters() string                 { return k.tag + "letter:" } // + short(letter id)
+func (k keys) letter(id string) string         { return k.letters() + short(id) }
+func (k keys) events() string                  { return k.tag + "events" }
+func (k keys) login(account string) string     { return k.tag + "login:" + short(account) }
+func (k keys) loginLock(account string) string { return k.tag + "login-lock:" + short(account) }
+func (k keys) ping() string                    { return k.tag + "ping" }
+func (k keys) wake() string                    { return k.tag + "wake" } // a channel
+
+const (
+	longest = 256
+	hashed  = "sha256:"
+)
+
+// short bounds an identity that a sender chose. The hash is never cut, since two
+// bookings that met in one key would open each other's doors; an identity that
+// looks like a hash is hashed too, so that it cannot pass for another's.
+func short(id string) string {
+	if len(id) <= longest && !strings.HasPrefix(id, hashed) {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return hashed + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// script is one Lua script. Every check in it comes before its first write: Redis
+// does not undo half a script.
+type script struct{ source, hash string }
+
+func newScript(source string) script {
+	sum := sha1.Sum([]byte(source)) // the name that Redis gives it, not a secret
+	return script{source: source, hash: hex.EncodeToString(sum[:])}
+}
+
+// luaTime starts every script: ARGV[1] is the time in µs, or "" to ask Redis, and
+// the time is the first thing that a script gives. Numbers leave Lua through text,
+// which never writes them as 1.7e+12.
+const luaTime = `
+local us = tonumber(ARGV[1])
+if not us then
+  local t = redis.call("TIME")
+  us = tonumber(t[1]) * 1000000 + tonumber(t[2])
+end
+local ms = math.floor(us / 1000)
+local function text(n) return string.format("%.0f", n) end
+`
+
+// luaLetters keeps dead letters, whose keys are KEYS[keyAt] and after, each with
+// its name and text from ARGV[argAt], and lets go of those that have expired.
+const luaLetters = `
+local function keepLetters(dead, keyAt, argAt, ttl)
+  for i = 0, #KEYS - keyAt do
+    redis.call("SET", KEYS[keyAt + i], ARGV[argAt + 2 * i + 1], "PX", ttl)
+    redis.call("ZADD", dead, text(ms), ARGV[argAt + 2 * i])
+  end
+  if #KEYS >= keyAt then
+    redis.call("ZREMRANGEBYSCORE", dead, "-inf", text(ms - tonumber(ttl)))
+  end
+end
+`
+
+// run calls a script, whose ARGV[1] is the time; args follow it. It gives the
+// answer with the time in front, as the script gave it.
+func (s *Store) run(ctx context.Context, doing string, sc script, keys []string, args ...any) ([]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	sent := s.clock.host()
+	reply, err := s.eval(ctx, sc, keys, append([]any{s.clock.arg()}, args...))
+	if err != nil {
+		return nil, failed(doing, err)
+	}
+	us, err := strconv.ParseInt(str(reply, 0), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: Redis gave no time: %v", doing, reply)
+	}
+	s.clock.saw(time.UnixMicro(us), sent)
+	return reply, nil
+}
+
+func (s *Store) eval(ctx context.Context, sc script, keys []string, args []any) ([]any, error) {
+	reply, err := s.call(ctx, "EVALSHA", sc.hash, keys, args)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") { // new to this Redis, or it was restarted
+		return s.call(ctx, "EVAL", sc.source, keys, args)
+	}
+	return reply, err
+}
+
+// once is a command that is sent once. The cluster's client sends others again
+// when the answer is lost, whatever MaxRetries says, and a finish that ran twice
+// would answer that the lease is lost.
+type once struct{ *redis.Cmd }
+
+func (once) NoRetry() bool { return true }
+
+func (s *Store) call(ctx context.Context, command, sc string, keys []string, args []any) ([]any, error) {
+	line := append(make([]any, 0, 3+len(keys)+len(args)), command, sc, len(keys))
+	for _, k := range keys {
+		line = append(line, k)
+	}
+	cmd := redis.NewCmd(ctx, append(line, args...)...)
+	if err := s.rdb.Process(ctx, once{cmd}); err != nil {
+		return nil, err
+	}
+	return cmd.Slice()
+}
+
+// str is element i of an answer; "" if it is not there or not a text.
+func str(reply []any, i int) string {
+	if i >= len(reply) {
+		return ""
+	}
+	t, _ := reply[i].(string)
+	return t
+}
+
+func num(reply []any, i int) int64 {
+	n, _ := strconv.ParseInt(str(reply, i), 10, 64)
+	return n
+}
+
+// flag is how a script takes a boolean.
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+// millis is t as a score: rounded up, so that nothing comes due before its time.
+func millis(t time.Time) int64 {
+	return t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
+}

@@ -1,0 +1,109 @@
+// Package store keeps jobs, events and dead letters in Redis, and knows every key
+// and every script there is. It does not know what an action does: what is wanted
+// and what stands pass through it as they are.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Store is a connection to Redis. It is safe for use by many goroutines.
+type Store struct {
+	opts     Options
+	keys     keys
+	clock    clock
+	rdb      client
+	embedded *miniredis.Miniredis // nil if Redis is elsewhere
+	name     string               // tells our own hints from others'
+	patience time.Duration        // limit on one call
+
+	wake       chan struct{}
+	subscribed *redis.PubSub // nil if embedded
+	listening  sync.WaitGroup
+	closing    sync.Once
+	closed     error
+}
+
+// Open connects, and checks that Redis can do all that the store needs. The
+// Store must be closed.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		opts: o, keys: newKeys(o.Prefix), clock: clock{fixed: o.Now, host: time.Now},
+		name: rand.Text(), patience: 2 * time.Second, wake: make(chan struct{}, 1),
+	}
+	if err := s.connect(o.URL); err != nil {
+		return nil, err
+	}
+	if err := s.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s does not serve: %w; check that it runs there, is Redis 6.2 or newer, "+
+			"takes writes, and that the user and password of its URL are right", s.rdb.where, err), s.Close())
+	}
+	s.listen(ctx)
+	return s, nil
+}
+
+func (s *Store) connect(url string) (err error) {
+	if url != "" {
+		s.rdb, err = newClient(url)
+		return err
+	}
+	s.embedded = miniredis.NewMiniRedis()
+	s.embedded.ClockTTL(true) // otherwise nothing ever expires
+	s.rdb = embeddedClient(s.embedded)
+	return nil
+}
+
+// Close ends the connection and all that Open started. What an embedded Redis
+// held is gone.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		if s.subscribed != nil {
+			s.closed = s.subscribed.Close()
+		}
+		s.listening.Wait()
+		s.closed = errors.Join(s.closed, s.rdb.Close())
+		if s.embedded != nil {
+			s.embedded.Close()
+		}
+	})
+	return s.closed
+}
+
+// Embedded reports whether Redis lives in this process, so that nothing outlives it.
+func (s *Store) Embedded() bool { return s.embedded != nil }
+
+// Lease is how long a claimed job is held.
+func (s *Store) Lease() time.Duration { return s.opts.Lease }
+
+// Now is the store's clock: the host's, corrected by what the newest answer of
+// Redis showed. Hosts whose clocks differ agree in it.
+func (s *Store) Now() time.Time { return s.clock.now() }
+
+// pingScript does what a script of ours has to be able to do. A replica, a full
+// Redis or one before 6.2 fails here, and not in the middle of an accept.
+//
+//	KEYS  1 ping
+//	ARGV  1 now
+//	gives now
+var pingScript = newScript(luaTime + `
+redis.call("ZADD", KEYS[1], "LT", ms, "ping")
+redis.call("PEXPIRE", KEYS[1], 60000)
+return {text(us)}`)
+
+// Ping reports whether an event could be accepted now.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.run(ctx, "ping", pingScript, []string{s.keys.ping()})
+	return err
+}

@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Wake gives a hint that a job may be due before the last Claim's Next. It holds
+// one hint; several of them are as good as one. Hints can be lost, and can come to
+// nothing: whoever waits for one must also look again after a while.
+func (s *Store) Wake() <-chan struct{} { return s.wake }
+
+func (s *Store) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// listen passes on other processes' hints until Close. An embedded Redis has no
+// other processes.
+func (s *Store) listen(ctx context.Context) {
+	if s.embedded != nil {
+		return
+	}
+	s.subscribed = s.rdb.Subscribe(ctx, s.keys.wake())
+	heard := s.subscribed.ChannelWithSubscriptions()
+	s.listening.Go(func() {
+		for m := range heard { // it reconnects by itself, and ends with Close
+			s.hear(m)
+		}
+	})
+}
+
+func (s *Store) hear(m any) {
+	switch m := m.(type) {
+	case *redis.Message:
+		if m.Payload != s.name {
+			s.signal()
+		}
+	case *redis.Subscription: // connected again: hints were lost meanwhile
+		s.signal()
+	}
+}

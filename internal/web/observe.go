@@ -1,0 +1,131 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// note is what a handler adds to the line its request leaves in the log.
+type note struct{ trigger, event, outcome string }
+
+type noteKey struct{}
+
+func noteOf(c *fiber.Ctx) *note {
+	n, ok := c.Locals(noteKey{}).(*note)
+	if !ok {
+		n = &note{}
+		c.Locals(noteKey{}, n)
+	}
+	return n
+}
+
+// observe is around every handler: errors and panics become answers, and the
+// request leaves one line.
+func (s *Server) observe(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	route, err := guarded(c)
+	if err != nil {
+		s.fail(c, err)
+	}
+	s.logRequest(c, route, time.Since(c.Context().Time()), err)
+	return nil
+}
+
+const unmatched = "unmatched"
+
+// guarded runs the handler and says which route it was. A panic that Fiber does
+// not catch ends the process.
+func guarded(c *fiber.Ctx) (route string, err error) {
+	own := c.Route().Path
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+		if route = strings.Clone(c.Route().Path); route == own { // nothing beyond the middleware matched
+			route = unmatched
+		}
+	}()
+	return "", c.Next()
+}
+
+// refuse answers requests that no handler of ours has seen: fasthttp could not
+// read them.
+func (s *Server) refuse(c *fiber.Ctx, err error) error {
+	if s.problemOf(err).Status == http.StatusRequestEntityTooLarge {
+		drain(c.Context().Conn())
+	}
+	s.fail(c, err)
+	s.logRequest(c, unmatched, 0, err)
+	return nil
+}
+
+const (
+	drainBytes = 16 << 20
+	drainTime  = 2 * time.Second
+	drainIdle  = 150 * time.Millisecond
+)
+
+// drain reads what a client is still sending, within limits. A connection that is
+// closed with data unread is reset, and the client never sees the answer.
+func drain(conn net.Conn) {
+	end := time.Now().Add(drainTime) //nolint:forbidigo // deadlines of sockets are in real time
+	buf := make([]byte, 32<<10)
+	for total := 0; total < drainBytes; {
+		idle := time.Now().Add(drainIdle) //nolint:forbidigo // as above
+		if idle.After(end) {
+			idle = end
+		}
+		if err := conn.SetReadDeadline(idle); err != nil {
+			return
+		}
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// logRequest leaves the one line of a request. The path stays out of it beyond the
+// trigger's name, and so do query, headers and body: they carry credentials.
+func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err error) {
+	n := noteOf(c)
+	level, status := slog.LevelInfo, c.Response().StatusCode()
+	attrs := []slog.Attr{
+		slog.String("method", strings.Clone(c.Method())),
+		slog.String("route", route),
+		slog.Int("status", status),
+		slog.Duration("took", took),
+	}
+	if n.trigger != "" {
+		attrs = append(attrs, slog.String("trigger", shortened(n.trigger)))
+	}
+	if n.event != "" {
+		attrs = append(attrs, slog.String("event", n.event))
+	}
+	if err != nil {
+		n.outcome = s.problemOf(err).Title
+	}
+	attrs = append(attrs, slog.String("outcome", n.outcome))
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+		attrs = append(attrs, slog.Any("err", err))
+	}
+	s.o.Log.LogAttrs(c.UserContext(), level, "request", attrs...)
+}
+
+// shortened keeps a stranger from filling the log with a name.
+func shortened(name string) string {
+	if len(name) > 64 {
+		name = name[:64] + "…"
+	}
+	return strings.ToValidUTF8(name, "\uFFFD")
+}

@@ -1,0 +1,166 @@
+// Package web is the HTTP edge: it copies what a request says, hands it to
+// intake and says the answer. It is the only package that knows Fiber, whose
+// buffers belong to the next request as soon as a handler returns.
+package web
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"doorhook/internal/intake"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// receiver is what happens behind the edge.
+type receiver interface {
+	Receive(ctx context.Context, req intake.Request) (intake.Answer, error)
+}
+
+// Options are the tunables of a Server. The zero value works.
+type Options struct {
+	BodyLimit   int           // in bytes; 1 MiB if unset
+	RetryAfter  time.Duration // what a caller is told to wait when doorhook is unavailable; 5 s if unset
+	Timeout     time.Duration // for a request, beside the waiting it asks for; 5 s if unset
+	MaxWait     time.Duration // the longest waiting that adds to Timeout; 25 s if unset
+	ReadTimeout time.Duration // for a request to arrive; 15 s if unset
+	IdleTimeout time.Duration // between two requests on a connection; 60 s if unset
+	Grace       time.Duration // for requests under way when Serve's context ends; 30 s if unset
+
+	Log *slog.Logger // none if unset
+}
+
+// headerLimit is what senders of webhooks are known to need: four times Fiber's.
+const headerLimit = 16 << 10
+
+func (o Options) withDefaults() Options {
+	o.BodyLimit = cmp.Or(o.BodyLimit, 1<<20)
+	o.RetryAfter = cmp.Or(o.RetryAfter, 5*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.MaxWait = cmp.Or(o.MaxWait, 25*time.Second)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 15*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
+	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	in      receiver
+	ready   func(context.Context) error
+	o       Options
+	app     *fiber.App
+	closing <-chan struct{} // closed when Shutdown is called
+	close   func()
+}
+
+// New returns a Server that hands events to in. ready says whether doorhook can
+// accept events; the text of its error is shown to whoever asks.
+func New(in receiver, ready func(context.Context) error, o Options) *Server {
+	// Callers that wait are told to stop waiting when the server closes. Fiber has
+	// no context that would say so.
+	base, stop := context.WithCancel(context.Background())
+	s := &Server{in: in, ready: ready, o: o.withDefaults(), closing: base.Done(), close: stop}
+	s.app = fiber.New(s.config())
+	s.app.Use(func(c *fiber.Ctx) error {
+		c.SetUserContext(base)
+		return s.observe(c)
+	})
+	s.routes()
+	s.app.Server().Handler = s.refuseOddMethods(s.app.Server().Handler)
+	return s
+}
+
+func (s *Server) config() fiber.Config {
+	return fiber.Config{
+		BodyLimit:             s.o.BodyLimit,
+		ReadTimeout:           s.o.ReadTimeout,
+		IdleTimeout:           s.o.IdleTimeout,
+		ReadBufferSize:        headerLimit,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		DisableStartupMessage: true,
+		ErrorHandler:          s.refuse,
+		// Otherwise fasthttp reads a form itself, writes files to disk, and gives
+		// back something else than what was sent.
+		DisablePreParseMultipartForm: true,
+	}
+}
+
+func (s *Server) routes() {
+	// Not app.Get, which adds HEAD: asking about a door must not open it.
+	for _, method := range hookMethods() {
+		s.app.Add(method, "/hooks/:trigger", s.hook)
+	}
+	s.app.Get("/livez", s.livez)
+	s.app.Get("/readyz", s.readyz)
+}
+
+// refuseOddMethods answers for methods that Fiber has never heard of and to which
+// it would give its own text.
+func (s *Server) refuseOddMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	known := map[string]bool{}
+	for _, method := range s.app.Config().RequestMethods {
+		known[method] = true
+	}
+	return func(fc *fasthttp.RequestCtx) {
+		if known[string(fc.Method())] {
+			next(fc)
+			return
+		}
+		c := s.app.AcquireCtx(fc)
+		defer s.app.ReleaseCtx(c)
+		for _, method := range hookMethods() {
+			c.Append(fiber.HeaderAllow, method)
+		}
+		_ = s.refuse(c, fiber.ErrMethodNotAllowed) // always nil
+	}
+}
+
+// Serve answers requests on ln until Shutdown is called or ctx ends. An end of ctx
+// is a Shutdown that gives requests under way the time of Options.Grace.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ln = &listener{Listener: ln}
+	served := make(chan error, 1)
+	go func() { served <- s.app.Listener(ln) }()
+	select {
+	case err := <-served:
+		return err
+	case <-s.closing:
+		ln.Close() // Shutdown may have come before Fiber knew the listener
+		return <-served
+	case <-ctx.Done():
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Grace)
+		defer cancel()
+		err := s.Shutdown(ctx)
+		ln.Close()
+		return errors.Join(err, <-served)
+	}
+}
+
+// Shutdown takes no more requests, ends the waiting of those under way and waits
+// until all are answered or ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.close()
+	return s.app.ShutdownWithContext(ctx)
+}
+
+// listener may be closed twice: Fiber takes the error of a second time for a
+// reason not to wait for requests under way.
+type listener struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}

@@ -1,0 +1,339 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"doorhook/internal/intake"
+	"doorhook/internal/relay"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),    // runs as long as the process
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"), // wakes every ten seconds to see that it is over
+	)
+}
+
+// desk is a receiver that keeps what it was given.
+type desk struct {
+	mu   sync.Mutex
+	kept []intake.Request
+	do   func(ctx context.Context, req intake.Request) (intake.Answer, error)
+}
+
+func (d *desk) Receive(ctx context.Context, req intake.Request) (intake.Answer, error) {
+	d.mu.Lock()
+	d.kept = append(d.kept, req)
+	d.mu.Unlock()
+	if d.do != nil {
+		return d.do(ctx, req)
+	}
+	return intake.Answer{Status: relay.Accepted, EventID: "evt_1"}, nil
+}
+
+// logbook is a log that may be read while it is written.
+type logbook struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// site is a running server.
+type site struct {
+	*Server
+	addr, url string
+	client    *http.Client
+	log       *logbook
+	served    <-chan error
+}
+
+func start(t *testing.T, in receiver, ready func(context.Context) error, o Options) *site {
+	t.Helper()
+	log := &logbook{}
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	addr := ln.Addr().String()
+	s := &site{Server: New(in, ready, o), addr: addr, url: "http://" + addr, log: log, served: served,
+		client: &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}}
+	go func() { served <- s.Serve(context.WithoutCancel(t.Context()), ln) }()
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func isReady(context.Context) error { return nil }
+
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *site) do(t *testing.T, method, path, contentType, body string, header ...string) response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response{res.StatusCode, res.Header, string(text)}
+}
+
+// raw sends text on a connection of its own and gives back the first line and all
+// that came.
+func (s *site) raw(t *testing.T, text string) (first, all string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	b, _ := io.ReadAll(conn)
+	first, _, _ = strings.Cut(string(b), "\r\n")
+	return first, string(b)
+}
+
+func TestBuffersAreNotShared(t *testing.T) {
+	d := &desk{}
+	s := start(t, d, isReady, Options{})
+	for _, c := range []string{"A", "B", "C"} {
+		word := strings.Repeat(c, 8)
+		s.do(t, "POST", "/hooks/"+word+"?q="+word, "text/"+word, word+word, "X-Word", word)
+	}
+	for i, c := range []string{"A", "B", "C"} {
+		word, req := strings.Repeat(c, 8), d.kept[i]
+		got := []string{req.Trigger, req.Method, req.ContentType, string(req.Body), req.Query.Get("q"), strings.Join(req.Header["X-Word"], "")}
+		want := []string{word, "POST", "text/" + word, word + word, word, word}
+		if strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("kept %q, want %q", got, want)
+		}
+	}
+}
+
+func TestRequestArrivesAsItWasSent(t *testing.T) {
+	d := &desk{}
+	s := start(t, d, isReady, Options{})
+	multipart := "--cut\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--cut--\r\n"
+	s.do(t, "POST", "/hooks/a%2Fb?x=1&x=2&y=%20+", "multipart/form-data; boundary=cut", multipart,
+		"authorization", "Bearer a", "Authorization", "Bearer b", "x-lower-case", "v", "Content-Encoding", "gzip", "Cookie", "a=b")
+	req := d.kept[0]
+	if req.Trigger != "a%2Fb" || string(req.Body) != multipart || req.ContentEncoding != "gzip" {
+		t.Errorf("kept %+v with body %q", req, req.Body)
+	}
+	if len(req.Header["Authorization"]) != 2 || len(req.Header["X-Lower-Case"]) != 1 {
+		t.Errorf("headers %v", req.Header)
+	}
+	if len(req.Query["x"]) != 2 || req.Query.Get("y") != "  " {
+		t.Errorf("query %v", req.Query)
+	}
+}
+
+// A GET whose body was left unread would have that body taken for the next request.
+func TestBodyOfGetIsRead(t *testing.T) {
+	d := &desk{}
+	s := start(t, d, isReady, Options{})
+	inner := "POST /hooks/inner HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+	s.raw(t, "GET /hooks/outer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 59\r\n\r\n"+inner)
+	for _, req := range d.kept {
+		if req.Trigger != "outer" {
+			t.Errorf("took the body for a request to %s", req.Trigger)
+		}
+	}
+}
+
+func TestPanicLeavesTheProcess(t *testing.T) {
+	d := &desk{do: func(context.Context, intake.Request) (intake.Answer, error) { panic("canary in a panic") }}
+	s := start(t, d, isReady, Options{})
+	for range 2 {
+		r := s.do(t, "POST", "/hooks/a", "", "{}")
+		want := `{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error"}`
+		if r.status != 500 || r.body != want {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	}
+	if log := s.log.String(); !strings.Contains(log, "canary in a panic") || !strings.Contains(log, "route=/hooks/:trigger status=500") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	d := &desk{}
+	s := start(t, d, isReady, Options{})
+	bodies := map[string]io.Reader{
+		"declared": strings.NewReader(strings.Repeat("x", 2<<20)),
+		"chunked":  io.MultiReader(strings.NewReader(strings.Repeat("x", 2<<20))),
+	}
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			res, err := s.client.Post(s.url+"/hooks/a", "application/json", body)
+			if err != nil { // the connection may be reset under the answer
+				t.Logf("reset: %v", err)
+				return
+			}
+			defer res.Body.Close()
+			text, _ := io.ReadAll(res.Body)
+			if res.StatusCode != 413 || !strings.Contains(string(text), "larger than 1048576 bytes") {
+				t.Errorf("%d %s", res.StatusCode, text)
+			}
+		})
+	}
+	if len(d.kept) > 0 {
+		t.Error("an oversize body was received")
+	}
+	if r := s.do(t, "POST", "/hooks/a", "application/json", strings.Repeat("x", 1<<20)); r.status != 200 {
+		t.Errorf("a body of the very limit: %d", r.status)
+	}
+}
+
+func TestBrokenRequests(t *testing.T) {
+	s := start(t, &desk{}, isReady, Options{ReadTimeout: 300 * time.Millisecond})
+	tests := []struct{ name, sent, want string }{
+		{"half a head", "POST /hooks/a HT", "HTTP/1.1 408 Request Timeout"},
+		{"half a body", "POST /hooks/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", "HTTP/1.1 408 Request Timeout"},
+		{"headers too large", "GET /hooks/a HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("canary", 4000) + "\r\n\r\n", "HTTP/1.1 431 Request Header Fields Too Large"},
+		{"two lengths", "POST /hooks/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 400 Bad Request"},
+		{"no header", "POST /hooks/a HTTP/1.1\r\nHost: x\r\ncanary\r\n\r\n", "HTTP/1.1 400 Bad Request"},
+		{"unknown method", "BREW /hooks/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 405 Method Not Allowed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			first, all := s.raw(t, tt.sent)
+			if first != tt.want || !strings.Contains(all, "application/problem+json") || strings.Contains(all, "canary") {
+				t.Errorf("got %q", all)
+			}
+		})
+	}
+	if log := s.log.String(); strings.Contains(log, "canary") || strings.Count(log, "msg=request") != len(tests) {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestShutdownWaitsForRequests(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	var told bool
+	d := &desk{do: func(ctx context.Context, _ intake.Request) (intake.Answer, error) {
+		close(entered)
+		<-ctx.Done() // a caller that waits is told to stop
+		told = errors.Is(ctx.Err(), context.Canceled)
+		<-release
+		return intake.Answer{Status: relay.Accepted, EventID: "evt_1"}, nil
+	}}
+	s := start(t, d, isReady, Options{})
+	answered := make(chan response, 1)
+	go func() { answered <- s.do(t, "POST", "/hooks/a?wait=20", "", "{}") }()
+	<-entered
+
+	down := make(chan error, 1)
+	go func() { down <- s.Shutdown(context.Background()) }()
+	<-s.served
+	select {
+	case err := <-down:
+		t.Fatalf("did not wait: %v", err)
+	default:
+	}
+	close(release)
+	if r := <-answered; r.status != 200 || !told {
+		t.Errorf("answered %d; told to stop waiting: %v", r.status, told)
+	}
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServeEndsWithItsContext(t *testing.T) {
+	s := New(&desk{}, isReady, Options{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // perhaps before Fiber knows the listener
+	if err := s.Serve(ctx, ln); err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("still listening")
+	}
+}
+
+func TestShutdownBeforeServe(t *testing.T) {
+	s := New(&desk{}, isReady, Options{})
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve(t.Context(), ln); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTimeLimit(t *testing.T) {
+	left := make(chan time.Duration, 1)
+	d := &desk{do: func(ctx context.Context, _ intake.Request) (intake.Answer, error) {
+		deadline, _ := ctx.Deadline()
+		left <- time.Until(deadline)
+		return intake.Answer{}, nil
+	}}
+	s := start(t, d, isReady, Options{})
+	for query, want := range map[string]time.Duration{"": 5, "?wait=10": 15, "?wait=999": 30, "?wait=soon": 5} {
+		s.do(t, "POST", "/hooks/a"+query, "", "{}")
+		if got := <-left; got > want*time.Second || got < (want-2)*time.Second {
+			t.Errorf("%q: %s left, want %d s", query, got, want)
+		}
+	}
+}
