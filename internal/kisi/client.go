@@ -38,6 +38,10 @@ type Options struct {
 	// included: the place to keep to Kisi's limit, which counts requests.
 	// nil does not wait.
 	Wait func(context.Context) error
+
+	// Transport carries the requests; nil is the network. Another one shows what
+	// would be asked without asking it.
+	Transport http.RoundTripper `json:"-"`
 }
 
 // String says who is meant, without a secret.
@@ -87,11 +91,14 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		http: newHTTPClient(), base: base, header: o.header(),
+		http: newHTTPClient(o.Transport), base: base, header: o.header(),
 		wait: o.Wait, timeout: o.Timeout, now: time.Now,
 	}
 	if c.wait == nil {
 		c.wait = func(context.Context) error { return nil }
+	}
+	if o.Transport != nil {
+		c.http.Transport = o.Transport
 	}
 	if c.timeout <= 0 {
 		c.timeout = 5 * time.Second
@@ -176,23 +183,30 @@ func (o Options) header() http.Header {
 	return h
 }
 
-func newHTTPClient() *http.Client {
+func newHTTPClient(transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = newTransport()
+	}
+	return &http.Client{
+		Transport: transport,
+		// A redirect would carry the key elsewhere and turn a POST into a GET.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport() *http.Transport {
 	// HTTP/1 only: there a request is known as written before its last byte
 	// leaves the process. HTTP/2 tells it afterwards, and then what was never
 	// sent could not be told from what was sent but for a moment.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			Protocols:              &protocols,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			MaxConnsPerHost:        16,
-			MaxIdleConnsPerHost:    16,
-			IdleConnTimeout:        30 * time.Second, // shorter than a server's, which then does not close under a request
-			MaxResponseHeaderBytes: 64 << 10,
-		},
-		// A redirect would carry the key elsewhere and turn a POST into a GET.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		Protocols:              &protocols,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		MaxConnsPerHost:        16,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        30 * time.Second, // shorter than a server's, which then does not close under a request
+		MaxResponseHeaderBytes: 64 << 10,
 	}
 }

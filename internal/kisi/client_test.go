@@ -226,3 +226,19 @@ func sent(t *testing.T, s *kisifake.Server, want string) {
 		t.Errorf("sent another body (-want +got):\n%s", diff)
 	}
 }
+
+// nowhere answers without a network.
+type nowhere struct{ asked []string }
+
+func (n *nowhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.asked = append(n.asked, r.Method+" "+r.URL.String())
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+func TestTransportOfOnesOwn(t *testing.T) {
+	n := &nowhere{}
+	err := client(t, "", kisi.Options{Transport: n}).DeleteSchedule(t.Context(), 7)
+	if diff := cmp.Diff([]string{"DELETE https://api.kisi.io/schedules/7"}, n.asked); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}

@@ -283,6 +283,28 @@ func ExampleError() {
 	// POST /locks/22281/unlock: Kisi answered 409 fad001: The door is currently locked down.; the door is locked down: lift the lockdown in Kisi
 }
 
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var seen []string
+	c := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Method+" "+r.URL.Path)
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	if e := failure(t, c.Unlock(t.Context(), lockA)); e.Status != 307 || len(seen) != 1 {
+		t.Errorf("got %v after %v", e, seen)
+	}
+}
+
+func TestEndlessAnswer(t *testing.T) {
+	c := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = w.Write(bytes.Repeat([]byte(" "), 64<<10))
+		}
+	})
+	if e := failure(t, c.Unlock(t.Context(), lockA)); !strings.Contains(e.Error(), "longer than") {
+		t.Errorf("got %v", e)
+	}
+}
+
 // The body of a refusal is read to the end, so that its connection serves again.
 func TestRefusalKeepsTheConnection(t *testing.T) {
 	var seen []string

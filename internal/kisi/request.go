@@ -129,7 +129,7 @@ func (c *Client) why(ctx, limited context.Context, err error) error {
 // bare takes the URL off err, whose query would show whom a booking is for.
 func bare(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return err
+		return u.Err
 	}
 	return err
 }

@@ -135,3 +135,6 @@ func (s *Set) Triggers() []string { return slices.Clone(s.names) }
 
 // Rules counts the rules of a trigger.
 func (s *Set) Rules(trigger string) int { return len(s.files[trigger].rules) }
+
+// File is the file of a trigger, as it is called in messages.
+func (s *Set) File(trigger string) string { return s.files[trigger].src.name }

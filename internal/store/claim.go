@@ -14,13 +14,6 @@ import (
 	"doorhook/internal/relay"
 )
 
-// Claim is what a worker got.
-type Claim struct {
-	Jobs []relay.Job
-	Now  time.Time // the time at which the jobs were due
-	Next time.Time // when the next job comes due, leases included; zero if there is none
-}
-
 // claimScript takes the jobs that are due. One whose worker died has its lease's
 // end for a score, so it comes due by itself.
 //
@@ -53,14 +46,14 @@ const mostAtOnce = 1000
 // Claim takes up to n due jobs in hand for the length of a lease. A job that
 // cannot be read is in the error and comes due again after a lease; the others are
 // given all the same, so the caller must use Jobs even when there is an error.
-func (s *Store) Claim(ctx context.Context, n int) (Claim, error) {
+func (s *Store) Claim(ctx context.Context, n int) (relay.Claim, error) {
 	n = min(max(n, 0), mostAtOnce) // Redis takes a negative number for no limit
 	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due()},
 		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs())
 	if err != nil {
-		return Claim{}, err
+		return relay.Claim{}, err
 	}
-	c := Claim{Now: time.UnixMicro(num(reply, 0)).UTC()}
+	c := relay.Claim{Now: time.UnixMicro(num(reply, 0)).UTC()}
 	if str(reply, 1) != "" {
 		c.Next = time.UnixMilli(num(reply, 1)).UTC()
 	}

@@ -292,7 +292,7 @@ func accept(t testing.TB, s *Store, p relay.Plan) relay.Receipt {
 	return r
 }
 
-func claim(t testing.TB, s *Store, n int) Claim {
+func claim(t testing.TB, s *Store, n int) relay.Claim {
 	t.Helper()
 	c, err := s.Claim(ctx, n)
 	if err != nil {
@@ -310,7 +310,7 @@ func claimOne(t testing.TB, s *Store) relay.Job {
 	return c.Jobs[0]
 }
 
-func claimNone(t testing.TB, s *Store) Claim {
+func claimNone(t testing.TB, s *Store) relay.Claim {
 	t.Helper()
 	c := claim(t, s, 10)
 	if len(c.Jobs) != 0 {

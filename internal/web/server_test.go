@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -184,7 +185,11 @@ func TestBodyOfGetIsRead(t *testing.T) {
 	d := &desk{}
 	s := start(t, d, isReady, Options{})
 	inner := "POST /hooks/inner HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-	s.raw(t, "GET /hooks/outer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 59\r\n\r\n"+inner)
+	last := "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	_, all := s.raw(t, fmt.Sprintf("GET /hooks/outer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s%s", len(inner), inner, last))
+	if strings.Count(all, "HTTP/1.1 200 OK") != 2 || len(d.kept) != 1 {
+		t.Errorf("%d requests kept, answers %q", len(d.kept), all)
+	}
 	for _, req := range d.kept {
 		if req.Trigger != "outer" {
 			t.Errorf("took the body for a request to %s", req.Trigger)

@@ -1,0 +1,141 @@
+// Package app puts doorhook together: it checks the settings, makes the parts,
+// starts and stops them in order. It is the only package that knows them all.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"doorhook/internal/action"
+	"doorhook/internal/intake"
+	"doorhook/internal/kisi"
+	"doorhook/internal/rules"
+	"doorhook/internal/store"
+	"doorhook/internal/web"
+	"doorhook/internal/worker"
+)
+
+// stopGrace is how long requests under way get when doorhook stops. What was
+// accepted is safe in any case.
+const stopGrace = 10 * time.Second
+
+// kisiRate is how many requests a second Kisi takes from one user; more are
+// answered 429 (Kisi API documentation, rate limits).
+const kisiRate = 5
+
+// App is a doorhook that is ready to run.
+type App struct {
+	log    *slog.Logger
+	store  *store.Store
+	kisi   *kisi.Client
+	worker *worker.Worker
+	web    *web.Server
+	ln     net.Listener
+}
+
+// New makes a doorhook: rules loaded, Redis reached, address bound. Close it, or
+// Run it, which closes it.
+func New(ctx context.Context, s Settings) (*App, error) {
+	s, err := s.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{log: s.Log}
+	if err := a.build(ctx, s, set); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	a.announce(s, set)
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error) {
+	if a.store, err = store.Open(ctx, store.Options{URL: s.Redis, Prefix: s.Prefix, Lease: s.Lease}); err != nil {
+		return err
+	}
+	if a.kisi, err = kisi.New(s.kisiOptions(a.store)); err != nil {
+		return err
+	}
+	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{Lease: s.Lease, StepTimeout: s.stepTimeout()})
+	if err != nil {
+		return err
+	}
+	in := intake.New(set, a.store, intake.Options{Describe: action.Describe})
+	a.web = web.New(in, a.ready, web.Options{BodyLimit: s.BodyLimit, Log: s.Log, Grace: stopGrace})
+	var lc net.ListenConfig
+	if a.ln, err = lc.Listen(ctx, "tcp", s.Listen); err != nil {
+		return fmt.Errorf("listen on %s: %w", s.Listen, err)
+	}
+	return nil
+}
+
+func (s Settings) kisiOptions(logins kisi.Logins) kisi.Options {
+	k := s.Kisi
+	return kisi.Options{
+		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain, Logins: logins,
+		Integration: k.Integration, Contact: k.Contact, UserAgent: "doorhook/" + s.Version, Timeout: k.Timeout,
+		Wait: rate.NewLimiter(kisiRate, kisiRate).Wait,
+	}
+}
+
+func (a *App) ready(ctx context.Context) error { return a.store.Ping(ctx) }
+
+func (a *App) announce(s Settings, set *rules.Set) {
+	if a.store.Embedded() {
+		a.log.Warn("the embedded Redis keeps everything in memory: a restart forgets all bookings; set DOORHOOK_REDIS for more than a trial")
+	}
+	for _, name := range set.Triggers() {
+		t, _ := set.Trigger(name)
+		if t.Auth[0].Kind == "none" {
+			a.log.Warn("anybody may call this trigger: its auth is none", "trigger", name)
+		}
+		a.log.Info("trigger", "url", a.URL()+"/hooks/"+name, "rules", set.Rules(name))
+	}
+}
+
+// URL is where it listens.
+func (a *App) URL() string { return "http://" + a.ln.Addr().String() }
+
+// Run serves until ctx ends, then stops in this order: no new events, no new
+// claims, the steps under way end and are saved, Redis is let go.
+func (a *App) Run(ctx context.Context) error {
+	a.log.Info("ready", "url", a.URL())
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { a.worker.Run(working) })
+	err := a.web.Serve(ctx, a.ln)
+	stop()
+	wg.Wait()
+	a.log.Info("stopped")
+	return errors.Join(err, a.Close())
+}
+
+// Close lets go of what New took. It may be called twice.
+func (a *App) Close() error {
+	var errs []error
+	if a.ln != nil {
+		if err := a.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+		a.ln = nil
+	}
+	if a.kisi != nil {
+		a.kisi.Close()
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+		a.store = nil
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,98 @@
+// Package cli is the command line: commands, flags and exit codes.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"doorhook/internal/rules"
+)
+
+// Exit codes. They are part of the contract.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitBadRules = 3
+)
+
+// Env is what a command may touch besides its arguments.
+type Env struct {
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Version  string
+}
+
+// commands are all there are.
+type commands struct {
+	Serve    serveCmd    `cmd:"" help:"Receive triggers and open doors."`
+	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
+	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake."`
+	Kisifake kisifakeCmd `cmd:"" help:"Serve a pretend Kisi to try rules against."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+const description = `doorhook turns bookings into open doors: a trigger comes in, your rules say which door and when, doorhook makes the Kisi calls and keeps them true.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 bad rules.`
+
+// quit carries an exit code out of kong, which would call os.Exit.
+type quit int
+
+// Main runs the command that args name and returns its exit code.
+func Main(ctx context.Context, args []string, env Env) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			q, ok := p.(quit)
+			if !ok {
+				panic(p)
+			}
+			code = int(q)
+		}
+	}()
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("doorhook"), kong.Description(description), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(env.Out, env.Err), kong.Exit(func(code int) { panic(quit(code)) }), kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintln(env.Err, "doorhook:", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(env.Err, "doorhook:", err)
+		fmt.Fprintln(env.Err, "Run doorhook --help for what there is.")
+		return exitUsage
+	}
+	return exitCode(env, command.Run(env))
+}
+
+// exitCode says what went wrong and gives the code for it.
+func exitCode(env Env, err error) int {
+	var bad rules.Errors
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &bad):
+		fmt.Fprintln(env.Err, bad)
+		fmt.Fprintf(env.Err, "doorhook: %s in the rules; nothing was started\n", count(len(bad), "mistake"))
+		return exitBadRules
+	}
+	fmt.Fprintln(env.Err, "doorhook:", err)
+	return exitFailed
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"doorhook/internal/app"
+	"doorhook/internal/relay"
+)
+
+// rulesFlag is shared by all commands that read rules.
+type rulesFlag struct {
+	Rules string `default:"rules" env:"DOORHOOK_RULES" placeholder:"DIR" help:"Folder of the rule files (${env}); default rules."`
+}
+
+// serveCmd has no flag for a secret: other users of the machine can read command lines.
+type serveCmd struct {
+	rulesFlag
+	Listen          string        `env:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (${env}); default 127.0.0.1:8080, or all addresses at $$PORT."`
+	Redis           string        `env:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis (${env}): redis://, rediss://, redis-sentinel:// or redis-cluster://; without it, an embedded one in memory."`
+	RedisPrefix     string        `default:"doorhook" env:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (${env}), to share one Redis; default doorhook."`
+	KisiURL         string        `name:"kisi-url" default:"https://api.kisi.io" env:"KISI_URL" placeholder:"URL" help:"Kisi's API (${env}); default https://api.kisi.io."`
+	KisiIntegration string        `default:"Skedda" env:"KISI_INTEGRATION" placeholder:"NAME" help:"X-Kisi-Integration-Identifier (${env}); empty omits it; default Skedda."`
+	KisiContact     string        `env:"KISI_CONTACT" placeholder:"EMAIL" help:"X-Kisi-Integration-Contact (${env})."`
+	BodyLimit       int           `default:"1048576" env:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (${env}); default 1048576."`
+	Lease           time.Duration `default:"10s" env:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (${env}); default 10s."`
+	LogFormat       string        `default:"auto" enum:"auto,text,json" env:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (${env})."`
+}
+
+// Help names the settings that are secrets.
+func (serveCmd) Help() string {
+	return `Secrets come from the environment alone: KISI_API_KEY, or KISI_EMAIL with KISI_PASSWORD (and KISI_DOMAIN); DOORHOOK_ADMIN_TOKEN, needed to listen on an address that can be reached from outside; and those that the rule files name as ${env.NAME}.`
+}
+
+// Run serves until a signal comes.
+func (c serveCmd) Run(ctx context.Context, env Env) error {
+	fsys, err := openRules(c.Rules)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, app.Settings{
+		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv,
+		Listen: c.listen(env), AdminToken: relay.Secret(env.Getenv("DOORHOOK_ADMIN_TOKEN")), BodyLimit: c.BodyLimit,
+		Redis: c.Redis, Prefix: c.RedisPrefix, Lease: c.Lease,
+		Kisi: app.Kisi{
+			URL: c.KisiURL, APIKey: relay.Secret(env.Getenv("KISI_API_KEY")),
+			Email: env.Getenv("KISI_EMAIL"), Password: relay.Secret(env.Getenv("KISI_PASSWORD")), Domain: env.Getenv("KISI_DOMAIN"),
+			Integration: c.KisiIntegration, Contact: c.KisiContact,
+		},
+		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
+	})
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+// listen honours PORT, which platforms set that route to the process from outside.
+func (c serveCmd) listen(env Env) string {
+	if port := env.Getenv("PORT"); c.Listen == "" && port != "" {
+		return "0.0.0.0:" + port
+	}
+	return cmp.Or(c.Listen, app.DefaultListen)
+}
+
+func newLog(w io.Writer, format string) *slog.Logger {
+	if format == "json" || format == "auto" && !terminal(w) {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !terminal(w) || os.Getenv("NO_COLOR") != ""}))
+}
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func openRules(dir string) (fs.FS, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("there is no folder of rules at %q: say where it is with --rules or DOORHOOK_RULES (%w)", dir, err)
+	case !info.IsDir():
+		return nil, fmt.Errorf("%q is a file: --rules takes the folder it is in", dir)
+	}
+	return os.DirFS(dir), nil
+}
