@@ -106,7 +106,7 @@ func (sc scope) compile(src *source, n *yaml.Node, off int, text string) (*expre
 	}
 	if err != nil {
 		at, msg := sc.explain(err)
-		if at > 0 && at >= len([]rune(strings.TrimRight(text, " \n"))) && commented(src, n) {
+		if msg == endsEarly && commented(src, n) {
 			msg += "; YAML takes everything after ` #` for a comment: put the expression into quotes or a | block"
 		}
 		return fail(at, "%s", msg)
@@ -126,6 +126,8 @@ var (
 	fetchFrom   = regexp.MustCompile(`^cannot fetch (\S+) from (.+)$`)
 )
 
+const endsEarly = "the expression ends too early"
+
 // explain turns an error of expr into a rune offset and words without Go in them.
 func (sc scope) explain(err error) (at int, msg string) {
 	msg = err.Error()
@@ -144,7 +146,7 @@ func (sc scope) explain(err error) (at int, msg string) {
 	case strings.HasPrefix(msg, `unexpected token Operator("=")`):
 		return at, "use == to compare"
 	case strings.HasPrefix(msg, "unexpected token EOF"):
-		return at, "the expression ends too early"
+		return at, endsEarly
 	case strings.HasPrefix(msg, "exceeds maximum allowed nodes"):
 		return at, "this expression is too large; split it with let"
 	}
@@ -158,6 +160,9 @@ func plainWords(msg string) string {
 			return fmt.Sprintf("cannot take %q from nothing: what stands before it is nil", m[1])
 		}
 		msg = fmt.Sprintf("cannot take %q from %s", m[1], m[2])
+	}
+	if strings.HasPrefix(msg, "invalid operation: int(string)") {
+		return "a field is asked of a list or a text, which has none"
 	}
 	return strings.NewReplacer(
 		"map[string]interface {}", "an object", "[]interface {}", "a list", "interface {}", "anything",

@@ -216,6 +216,7 @@ func (fl *fileLoader) secret(n *yaml.Node, what string) (relay.Secret, bool) {
 	}
 	if len(found) == 0 {
 		fl.errorf(n, "a secret does not belong into a file: put it into a variable and write ${env.NAME}")
+		fl.errs[len(fl.errs)-1].Source = "" // the line has the secret in it
 		return "", false
 	}
 	var b strings.Builder

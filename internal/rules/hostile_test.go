@@ -1,0 +1,136 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+// hostilePayload is as large as a request may be.
+func hostilePayload() map[string]any {
+	list := make([]any, 2000)
+	for i := range list {
+		list[i] = i
+	}
+	return map[string]any{"list": list, "s": strings.Repeat("a", 100_000), "n": 4}
+}
+
+// TestHostileExpressions gives rules what has hung or killed programs that use
+// expr as it is.
+func TestHostileExpressions(t *testing.T) {
+	tests := []string{
+		`let r = 1..2000; all(r, {all(r, {all(r, {true})})})`,
+		`all(payload.list, {all(payload.list, {all(payload.list, {true})})})`,
+		`count(payload.list, {-1 in payload.list || -2 in payload.list})`,
+		`map(payload.list, {map(payload.list, {sum(payload.list)})})`,
+		`map(payload.list, {upper(payload.s)})`,
+		`len(reduce(1..30, #acc + #acc, "a"))`,
+		`let b = payload.s + payload.s + payload.s + payload.s; let c = b + b + b + b; let d = c + c + c + c; len(d + d + d)`,
+		`len(replace(replace(payload.s, "a", payload.s), "a", "aaaaaaaaaa"))`,
+		`join(map(1..9000, payload.s))`,
+		`map(1..1000000000, #)`,
+		`string(map(1..9000, payload.s))`,
+		`sortBy(map(1..99999, -#), #)`,
+		`reduce(1..99999, #acc + [#], [])`,
+	}
+	for _, expression := range tests {
+		t.Run(cut(expression, 60), func(t *testing.T) {
+			set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(hostileFile(expression))}}, "rules", testEnv)
+			if err != nil {
+				return // refused before it ever ran
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			started := time.Now()
+			p := set.Plan(relay.Event{Trigger: "t", ReceivedAt: received, Payload: hostilePayload()})
+			took := time.Since(started)
+			runtime.ReadMemStats(&after)
+			if len(p.Problems) == 0 {
+				t.Error("it was computed to the end")
+			}
+			if limit := 2 * time.Second; took > limit { // far above what is allowed, far below what it would take
+				t.Errorf("it took %s", took)
+			}
+			if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 256 {
+				t.Errorf("it allocated %d MiB", mib)
+			}
+		})
+	}
+}
+
+func hostileFile(expression string) string {
+	return "trigger: t\nauth: {none: true}\nrules:\n  - name: r\n    when: |\n      (" + expression + ") == 1\n    do: [{unlock: {lock_id: 1}}]\n"
+}
+
+// TestHostileSources gives the loader expressions that break parsers.
+func TestHostileSources(t *testing.T) {
+	for name, expression := range map[string]string{
+		"a million minus signs": strings.Repeat("-", 1_000_000) + "1",
+		"many parentheses":      strings.Repeat("(", 200_000) + "1" + strings.Repeat(")", 200_000),
+		"many nodes":            strings.Repeat("1+", 2000) + "1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(hostileFile(expression))}}, "rules", testEnv)
+			var bad Errors
+			if !errors.As(err, &bad) {
+				t.Fatalf("got %v, want it refused", err)
+			}
+		})
+	}
+}
+
+func TestTooManyActions(t *testing.T) {
+	file := "trigger: t\nauth: {none: true}\nrules:\n  - name: each\n    each: payload.list\n    do: [{unlock: {lock_id: 1}}]\n  - name: good\n    do: [{unlock: {lock_id: 1}}]\n"
+	set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(file)}}, "rules", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := set.Plan(relay.Event{Trigger: "t", ReceivedAt: received, Payload: hostilePayload()})
+	if p.RuleNames() != "good" || len(p.Problems) != 1 || !strings.Contains(p.Problems[0].Message, "more than 100") {
+		t.Errorf("rules %q, problems %v", p.RuleNames(), p.Problems)
+	}
+}
+
+// FuzzLoad gives the loader any text: it may refuse it, and must say where.
+func FuzzLoad(f *testing.F) {
+	f.Add("trigger: t\nauth: {none: true}\nrules:\n  - name: r\n    when: >-\n      payload.a ==\n\n      1\n    do: [{unlock: {lock_id: \"${payload.x}\"}}]\n")
+	f.Add("a: 'x''y ${'\nb: \"\\u00e9 ${x}\"\n")
+	f.Add("trigger: t\nauth: [{basic: \"u:${env.TOKEN}\"}]\nlet:\n  a: 1\n  b: a + spce\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(text)}}, "rules", testEnv)
+		var bad Errors
+		if !errors.As(err, &bad) {
+			return
+		}
+		for _, e := range bad {
+			if e.Line < 1 || e.Col < 1 {
+				t.Errorf("no position: %+v", e)
+			}
+			if strings.Contains(e.Error(), "s3cret-token") {
+				t.Errorf("a secret in %q", e.Error())
+			}
+		}
+	})
+}
+
+// FuzzExpression compiles and runs any expression: it may fail, and must end.
+func FuzzExpression(f *testing.F) {
+	for _, s := range []string{`payload.list | map(# + 1)`, `time(payload.s)`, `extract(payload.s, "(a)")`, `let x = 1; x ?? payload.n[2:]`, `join(keys(payload))`} {
+		f.Add(s)
+	}
+	payload := map[string]any{"list": []any{1, 2, 3}, "s": "2026-11-23 10:00", "n": 4, "o": map[string]any{"a": nil}}
+	f.Fuzz(func(t *testing.T, expression string) {
+		text := fmt.Sprintf("trigger: t\nauth: {none: true}\ntimezone: UTC\nlet:\n  x: %q\nrespond: {x: '${x}'}\n", expression)
+		set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(text)}}, "rules", testEnv)
+		if err != nil {
+			return
+		}
+		set.Plan(relay.Event{Trigger: "t", ReceivedAt: received, Payload: payload})
+	})
+}
