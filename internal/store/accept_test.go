@@ -81,6 +81,7 @@ func TestAcceptSequences(t *testing.T) {
 		"a time before the cancellation was received is stale, one after it is not": {
 			{cancel("c", nil), relay.Accepted, ``},
 			{timed("e1", received), relay.Stale, ``},
+			{booking("e1b", version(received+1), `{"n":1}`), relay.Stale, ``}, // a number, not a time
 			{timed("e2", received+1), relay.Accepted, `open{"n":9}`},
 		},
 		"after a tombstone the stored version must be exceeded": {

@@ -140,7 +140,10 @@ func TestLeaseRunsOut(t *testing.T) {
 		}
 		b.clock.add(s.Lease() - time.Millisecond)
 		claimNone(t, s)
-		b.clock.add(time.Millisecond)
+		if _, err := s.Save(ctx, first); err != nil { // the renewed one holds too
+			t.Fatal(err)
+		}
+		b.clock.add(s.Lease())
 		first.Have = held(7)
 		loses(t, s, first) // in time's hands, though nobody has taken it yet
 		second := claimOne(t, s)
@@ -243,6 +246,10 @@ func TestRetention(t *testing.T) {
 		ttl("waiting", never, never)
 		finish(t, s, claimOne(t, s), time.Time{})
 		ttl("at rest", 20*day-time.Minute, 20*day)
+		b.clock.add(time.Hour)
+		if c := claimNone(t, s); !c.Next.IsZero() {
+			t.Errorf("at rest, but due at %s", c.Next)
+		}
 		accept(t, s, booking("e2", nil, `{}`))
 		ttl("revived", never, never)
 		j := claimOne(t, s)
