@@ -148,7 +148,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // Shutdown takes no more requests, ends the waiting of those under way and waits
 // until all are answered or ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	
+	s.close()
 	return s.app.ShutdownWithContext(ctx)
 }
 
