@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"doorhook/internal/action"
 	"doorhook/internal/intake"
 	"doorhook/internal/kisi"
@@ -25,10 +23,6 @@ import (
 // stopGrace is how long requests under way get when doorhook stops. What was
 // accepted is safe in any case.
 const stopGrace = 10 * time.Second
-
-// kisiRate is how many requests a second Kisi takes from one user; more are
-// answered 429 (Kisi API documentation, rate limits).
-const kisiRate = 5
 
 // App is a doorhook that is ready to run.
 type App struct {
@@ -81,10 +75,14 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 
 func (s Settings) kisiOptions(logins kisi.Logins) kisi.Options {
 	k := s.Kisi
+	wait := (&limiter{}).wait
+	if s.unlimited {
+		wait = nil
+	}
 	return kisi.Options{
 		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain, Logins: logins,
 		Integration: k.Integration, Contact: k.Contact, UserAgent: "doorhook/" + s.Version, Timeout: k.Timeout,
-		Wait: rate.NewLimiter(kisiRate, kisiRate).Wait,
+		Wait: wait,
 	}
 }
 

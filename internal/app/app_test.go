@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("github.com/valyala/fasthttp.updateServerDate.func1"), // fasthttp's clock never stops
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"), // fasthttp's clock never stops
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
@@ -40,7 +40,7 @@ const (
 const noServer = "redis-server is not installed: apt-get install redis-server"
 
 // redisBinary is the real server, which CI must have.
-func redisBinary(t *testing.T) (string, bool) {
+func redisBinary(t testing.TB) (string, bool) {
 	t.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil && os.Getenv("CI") == "true" {
@@ -50,11 +50,11 @@ func redisBinary(t *testing.T) (string, bool) {
 }
 
 // redises are what a story runs on.
-func redises(t *testing.T) map[string]func(t *testing.T) string {
+func redises(t testing.TB) map[string]func(t testing.TB) string {
 	t.Helper()
-	all := map[string]func(t *testing.T) string{"embedded": func(*testing.T) string { return "" }}
+	all := map[string]func(t testing.TB) string{"embedded": func(testing.TB) string { return "" }}
 	if bin, ok := redisBinary(t); ok {
-		all["redis"] = func(t *testing.T) string { return startRedis(t, bin).url }
+		all["redis"] = func(t testing.TB) string { return startRedis(t, bin).url }
 	} else {
 		t.Log(noServer, "(this runs on the embedded Redis alone)")
 	}
@@ -77,7 +77,7 @@ type redisServer struct {
 	stop func()
 }
 
-func startRedis(t *testing.T, bin string) redisServer {
+func startRedis(t testing.TB, bin string) redisServer {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "doorhook") // t.TempDir makes paths that are too long for a socket
 	if err != nil {
@@ -89,8 +89,7 @@ func startRedis(t *testing.T, bin string) redisServer {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var once sync.Once
-	stop := func() { once.Do(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) }
+	stop := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	t.Cleanup(stop)
 	waitFor(t, "redis-server", func() bool {
 		c, err := net.Dial("unix", socket)
@@ -102,7 +101,7 @@ func startRedis(t *testing.T, bin string) redisServer {
 	return redisServer{url: "unix://" + socket, stop: stop}
 }
 
-func waitFor(t *testing.T, what string, ok func() bool) {
+func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
@@ -206,19 +205,21 @@ func (h *house) start() {
 		h.t.Fatal(err)
 	}
 	h.url = a.URL()
+	h.stop = run(h.t, a)
+	h.t.Cleanup(h.stop)
+}
+
+// run runs a until stop is called.
+func run(t testing.TB, a *App) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	var once sync.Once
-	h.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				h.t.Errorf("run: %v", err)
-			}
-		})
-	}
-	h.t.Cleanup(h.stop)
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
 }
 
 // checkCanaries greps for secrets in everything that was logged and recorded.

@@ -32,6 +32,8 @@ type Settings struct {
 
 	Version string
 	Log     *slog.Logger
+
+	unlimited bool // does not keep to Kisi's limit; for benchmarks
 }
 
 // Kisi says which Kisi to talk to and as whom.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // Store is a connection to Redis. It is safe for use by many goroutines.
@@ -43,6 +44,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		opts: o, keys: newKeys(o.Prefix), clock: clock{fixed: o.Now, host: time.Now},
 		name: rand.Text(), patience: 2 * time.Second, wake: make(chan struct{}, 1),
 	}
+	logging.Disable() // go-redis writes to stderr what it also returns
 	if err := s.connect(o.URL); err != nil {
 		return nil, err
 	}

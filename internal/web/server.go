@@ -6,10 +6,8 @@ package web
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"doorhook/internal/intake"
@@ -57,6 +55,7 @@ type Server struct {
 	ready   func(context.Context) error
 	o       Options
 	app     *fiber.App
+	ln      listener
 	closing <-chan struct{} // closed when Shutdown is called
 	close   func()
 }
@@ -125,23 +124,29 @@ func (s *Server) refuseOddMethods(next fasthttp.RequestHandler) fasthttp.Request
 }
 
 // Serve answers requests on ln until Shutdown is called or ctx ends. An end of ctx
-// is a Shutdown that gives requests under way the time of Options.Grace.
+// is a Shutdown that gives requests under way the time of Options.Grace; who has
+// not sent a whole request by then is cut off.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	ln = &listener{Listener: ln}
+	s.ln.Listener = ln
 	served := make(chan error, 1)
-	go func() { served <- s.app.Listener(ln) }()
+	go func() { served <- s.app.Listener(&s.ln) }()
 	select {
 	case err := <-served:
 		return err
 	case <-s.closing:
-		ln.Close() // Shutdown may have come before Fiber knew the listener
+		s.ln.Close() // Shutdown may have come before Fiber knew the listener
 		return <-served
 	case <-ctx.Done():
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Grace)
 		defer cancel()
-		err := s.Shutdown(ctx)
-		ln.Close()
-		return errors.Join(err, <-served)
+		if err := s.Shutdown(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+		s.ln.Close()
+		if n := s.ln.cut(func(*conn) bool { return true }); n > 0 {
+			s.o.Log.WarnContext(ctx, "cut off callers that did not finish sending", "connections", n)
+		}
+		return <-served
 	}
 }
 
@@ -149,18 +154,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // until all are answered or ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.close()
+	// fasthttp takes a connection on which nothing has come yet for busy, and
+	// clients open some in advance.
+	s.ln.cut(func(c *conn) bool { return !c.spoke.Load() })
 	return s.app.ShutdownWithContext(ctx)
-}
-
-// listener may be closed twice: Fiber takes the error of a second time for a
-// reason not to wait for requests under way.
-type listener struct {
-	net.Listener
-	once sync.Once
-	err  error
-}
-
-func (l *listener) Close() error {
-	l.once.Do(func() { l.err = l.Listener.Close() })
-	return l.err
 }

@@ -251,7 +251,7 @@ func (w *Worker) storeContext(ctx context.Context) (context.Context, context.Can
 func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s step, out relay.Outcome, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case out.Verdict == relay.Rejected, s.op == revoke && out.Err != nil:
+	case out.Verdict == relay.Rejected, s.op == revoke && j.Have[s.held].Attempts > 1: // once may be Kisi's limit
 		level = slog.LevelError
 	case out.Err != nil:
 		level = slog.LevelWarn

@@ -1,0 +1,77 @@
+package web
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// listener knows its connections, so that those that hold up a shutdown can be
+// cut. It may be closed twice: Fiber takes the error of a second time for a reason
+// not to wait for requests under way.
+type listener struct {
+	net.Listener
+	once sync.Once
+	err  error
+
+	mu    sync.Mutex
+	conns map[*conn]bool
+}
+
+// conn is a connection that remembers whether anything ever came on it.
+type conn struct {
+	net.Conn
+	ln    *listener
+	spoke atomic.Bool
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	inner, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: inner, ln: l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conns == nil {
+		l.conns = map[*conn]bool{}
+	}
+	l.conns[c] = true
+	return c, nil
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+// cut closes the connections that which names, and counts them.
+func (l *listener) cut(which func(*conn) bool) int {
+	l.mu.Lock()
+	var found []*conn
+	for c := range l.conns {
+		if which(c) {
+			found = append(found, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range found {
+		_ = c.Close() // its reader gets the error
+	}
+	return len(found)
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.spoke.Load() {
+		c.spoke.Store(true)
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	c.ln.mu.Lock()
+	delete(c.ln.conns, c)
+	c.ln.mu.Unlock()
+	return c.Conn.Close()
+}
