@@ -21,6 +21,14 @@ import (
 // runs every shell block in order and compares what it prints with the block that
 // follows. "…" stands for what differs from run to run.
 func TestDocs(t *testing.T) {
+	for _, tool := range []string{"bash", "curl", "go"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%s is not installed, and the documents use it", tool)
+			}
+			t.Skipf("%s is not installed, and the documents use it", tool)
+		}
+	}
 	for _, doc := range []string{"README.md", "examples/README.md"} {
 		t.Run(doc, func(t *testing.T) {
 			t.Parallel()

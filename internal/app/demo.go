@@ -19,14 +19,14 @@ import (
 	"doorhook/internal/relay"
 )
 
-// demoToken stands for every secret that the rules name and nobody set.
+// demoToken stands for every secret that the rules name. Those that are set are
+// for the real doorhook: the demo prints lines to copy.
 const demoToken = "demo-token"
 
 // Demo says what to show and to whom.
 type Demo struct {
 	Rules    fs.FS
 	RulesDir string
-	Getenv   func(string) string
 	Listen   string // "" is any free port
 	Exit     bool   // end after the story
 	Out      io.Writer
@@ -45,7 +45,7 @@ func RunDemo(ctx context.Context, d Demo) error {
 	}
 	defer fake.Close()
 	a, err := New(ctx, Settings{
-		Rules: d.Rules, RulesDir: d.RulesDir, Getenv: d.getenv, Listen: cmp.Or(d.Listen, "127.0.0.1:0"),
+		Rules: d.Rules, RulesDir: d.RulesDir, Getenv: func(string) string { return demoToken }, Listen: cmp.Or(d.Listen, "127.0.0.1:0"),
 		Kisi: Kisi{URL: kisiURL, APIKey: kisifake.DefaultKey, Integration: "Skedda"}, Version: d.Version,
 	})
 	if err != nil {
@@ -60,16 +60,13 @@ func RunDemo(ctx context.Context, d Demo) error {
 	show.printf("doorhook demo: all in this process: an embedded Redis, a pretend Kisi, and the rules in %s.\n", d.RulesDir)
 	err = show.tell(ctx, fake)
 	if err == nil && !d.Exit {
-		show.invite(d, kisiURL)
+		show.invite(kisiURL)
 		<-ctx.Done()
 	}
 	stop()
 	wg.Wait()
 	return errors.Join(err, runErr)
 }
-
-// getenv lets the rules be shown before anybody has set up a secret.
-func (d Demo) getenv(name string) string { return cmp.Or(d.Getenv(name), demoToken) }
 
 // stage prints what happens. Calls of the pretend Kisi are collected for the
 // step they belong to.
@@ -233,21 +230,21 @@ func scenes(now time.Time) []scene {
 }
 
 // invite says what to try next, and lets calls be seen from now on.
-func (s *stage) invite(d Demo, kisiURL string) {
+func (s *stage) invite(kisiURL string) {
 	s.mu.Lock()
 	s.live = true
 	s.mu.Unlock()
 	s.printf(`
 It goes on serving; calls to the pretend Kisi (%s) show up here. In another terminal, unlock the front door:
 
-  curl '%s/hooks/front-desk?wait=10' -H 'Authorization: Bearer %s' --json '{"door":"front"}'
+  curl '%s/hooks/front-desk?wait=10' -H 'Authorization: Bearer %s' -d door=front
 
 See what a booking would do, without doing it:
 
-  curl '%s/hooks/skedda?dry_run=1' -H 'Authorization: Bearer %s' --json @examples/skedda-booking.json
+  curl '%s/hooks/skedda?dry_run=1' -H 'Authorization: Bearer %s' -d @examples/skedda-booking.json
 
 Ctrl-C ends it.
-`, kisiURL, s.url, d.getenv("DOORHOOK_TOKEN"), s.url, d.getenv("DOORHOOK_TOKEN"))
+`, kisiURL, s.url, demoToken, s.url, demoToken)
 }
 
 // ServeFake serves a pretend Kisi on address until ctx ends, and prints what it is asked.

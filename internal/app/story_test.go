@@ -362,7 +362,7 @@ func TestRefusesToStart(t *testing.T) {
 func TestDemo(t *testing.T) {
 	out := &safeBuffer{}
 	err := RunDemo(context.Background(), Demo{
-		Rules: os.DirFS("../../rules"), RulesDir: "rules", Getenv: func(string) string { return "" }, Exit: true, Out: out,
+		Rules: os.DirFS("../../rules"), RulesDir: "rules", Exit: true, Out: out,
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

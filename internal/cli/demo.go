@@ -24,7 +24,7 @@ func (c demoCmd) Run(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	d := app.Demo{Rules: fsys, RulesDir: dir, Getenv: env.Getenv, Exit: c.Exit, Out: env.Out, Version: env.Version}
+	d := app.Demo{Rules: fsys, RulesDir: dir, Exit: c.Exit, Out: env.Out, Version: env.Version}
 	if !c.Exit && free(ctx, c.Listen) {
 		d.Listen = c.Listen
 	}
