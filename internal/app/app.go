@@ -49,7 +49,7 @@ func New(ctx context.Context, s Settings) (*App, error) {
 	if err := a.build(ctx, s, set); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	a.announce(s, set)
+	a.announce(set)
 	return a, nil
 }
 
@@ -57,9 +57,11 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	if a.store, err = store.Open(ctx, store.Options{URL: s.Redis, Prefix: s.Prefix, Lease: s.Lease}); err != nil {
 		return err
 	}
-	if a.kisi, err = kisi.New(s.kisiOptions(a.store)); err != nil {
+	as := s.kisiOptions(a.store)
+	if a.kisi, err = kisi.New(as); err != nil {
 		return err
 	}
+	s.Log.InfoContext(ctx, "kisi", "as", as)
 	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{Lease: s.Lease, StepTimeout: s.stepTimeout()})
 	if err != nil {
 		return err
@@ -88,7 +90,7 @@ func (s Settings) kisiOptions(logins kisi.Logins) kisi.Options {
 
 func (a *App) ready(ctx context.Context) error { return a.store.Ping(ctx) }
 
-func (a *App) announce(s Settings, set *rules.Set) {
+func (a *App) announce(set *rules.Set) {
 	if a.store.Embedded() {
 		a.log.Warn("the embedded Redis keeps everything in memory: a restart forgets all bookings; set DOORHOOK_REDIS for more than a trial")
 	}
@@ -107,7 +109,7 @@ func (a *App) URL() string { return "http://" + a.ln.Addr().String() }
 // Run serves until ctx ends, then stops in this order: no new events, no new
 // claims, the steps under way end and are saved, Redis is let go.
 func (a *App) Run(ctx context.Context) error {
-	a.log.Info("ready", "url", a.URL())
+	a.log.InfoContext(ctx, "ready", "url", a.URL())
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
@@ -115,7 +117,7 @@ func (a *App) Run(ctx context.Context) error {
 	err := a.web.Serve(ctx, a.ln)
 	stop()
 	wg.Wait()
-	a.log.Info("stopped")
+	a.log.InfoContext(ctx, "stopped")
 	return errors.Join(err, a.Close())
 }
 

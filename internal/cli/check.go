@@ -50,8 +50,7 @@ func (c checkCmd) printJSON(env Env, set *rules.Set, err error) error {
 	if set != nil {
 		out.Triggers = set.Triggers()
 	}
-	var bad rules.Errors
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[rules.Errors](err); ok {
 		for _, e := range bad {
 			out.Mistakes = append(out.Mistakes, mistake{e.File, e.Line, e.Col, e.Message, e.Source})
 		}

@@ -75,7 +75,7 @@ func newLog(w io.Writer, format string) *slog.Logger {
 	if format == "json" || format == "auto" && !terminal(w) {
 		return slog.New(slog.NewJSONHandler(w, nil))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !terminal(w) || os.Getenv("NO_COLOR") != ""}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !terminal(w) || os.Getenv("NO_COLOR") != ""}))
 }
 
 func terminal(w io.Writer) bool {

@@ -24,8 +24,7 @@ func readForm(body []byte) (any, error) {
 
 // formFault does without the text of err where that would repeat what was sent.
 func formFault(err error) string {
-	var escape url.EscapeError
-	if errors.As(err, &escape) {
+	if _, ok := errors.AsType[url.EscapeError](err); ok {
 		return "a percent sign is not followed by two hexadecimal digits"
 	}
 	return err.Error()
@@ -39,7 +38,7 @@ func readMultipart(boundary string, body []byte) (any, error) {
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for n := 0; ; n++ {
 		part, err := parts.NextPart()
-		if err == io.EOF { //nolint:errorlint // a form that was cut short wraps the same error
+		if err == io.EOF {
 			return object(fields(values))
 		}
 		if err != nil {

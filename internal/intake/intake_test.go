@@ -118,8 +118,13 @@ func TestReceive(t *testing.T) {
 	broken := booked
 	broken.Problems = []relay.Problem{{Rule: "side", Where: "a.yaml:3:1", Message: "no lock"}, {Rule: "top", Where: "a.yaml:9:1", Message: "no time"}}
 	clash := planOf()
-	clash.Respond = []relay.NamedValue{{Name: "status", Value: "open"}, {Name: "error", Value: "none"}, {Name: "when", Value: noon},
-		{Name: "bad", Value: func() {}}, {Name: "none", Value: nil}}
+	clash.Respond = []relay.NamedValue{
+		{Name: "status", Value: "open"},
+		{Name: "error", Value: "none"},
+		{Name: "when", Value: noon},
+		{Name: "bad", Value: func() {}},
+		{Name: "none", Value: nil},
+	}
 
 	tests := []struct {
 		name    string
@@ -128,21 +133,35 @@ func TestReceive(t *testing.T) {
 		query   string
 		want    string
 	}{
-		{name: "an event is accepted", plan: booked,
-			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","rules":"front, back","actions":2,"lock_id":7}`},
-		{name: "the rules name the event", plan: named,
-			want: `{"status":"accepted","event_id":"their-id","job_id":"skedda:booking:42","rules":"front, back","actions":2,"lock_id":7}`},
-		{name: "nothing matched", receipt: relay.Receipt{Status: relay.Ignored},
-			want: `{"status":"ignored","event_id":"evt_drawn","actions":0}`},
-		{name: "a stale event does not wait", receipt: relay.Receipt{Status: relay.Stale, JobID: "j"}, query: "wait=20",
-			want: `{"status":"stale","event_id":"evt_drawn","job_id":"j","actions":0}`},
-		{name: "too late", plan: late,
-			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","rules":"front","actions":1,"error":"front: its time is over; nothing will be sent"}`},
-		{name: "some rules failed", plan: broken,
+		{
+			name: "an event is accepted", plan: booked,
+			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","rules":"front, back","actions":2,"lock_id":7}`,
+		},
+		{
+			name: "the rules name the event", plan: named,
+			want: `{"status":"accepted","event_id":"their-id","job_id":"skedda:booking:42","rules":"front, back","actions":2,"lock_id":7}`,
+		},
+		{
+			name: "nothing matched", receipt: relay.Receipt{Status: relay.Ignored},
+			want: `{"status":"ignored","event_id":"evt_drawn","actions":0}`,
+		},
+		{
+			name: "a stale event does not wait", receipt: relay.Receipt{Status: relay.Stale, JobID: "j"}, query: "wait=20",
+			want: `{"status":"stale","event_id":"evt_drawn","job_id":"j","actions":0}`,
+		},
+		{
+			name: "too late", plan: late,
+			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","rules":"front","actions":1,"error":"front: its time is over; nothing will be sent"}`,
+		},
+		{
+			name: "some rules failed", plan: broken,
 			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","rules":"front, back","actions":2,` +
-				`"error":"rule \"side\": a.yaml:3:1: no lock; rule \"top\": a.yaml:9:1: no time","lock_id":7}`},
-		{name: "ours win, and one bad field does no harm", plan: clash,
-			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","actions":0,"when":"2026-03-01T12:00:00Z","bad":null,"none":null}`},
+				`"error":"rule \"side\": a.yaml:3:1: no lock; rule \"top\": a.yaml:9:1: no time","lock_id":7}`,
+		},
+		{
+			name: "ours win, and one bad field does no harm", plan: clash,
+			want: `{"status":"accepted","event_id":"evt_drawn","job_id":"skedda:event:evt_drawn","actions":0,"when":"2026-03-01T12:00:00Z","bad":null,"none":null}`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -49,8 +49,7 @@ func syntaxFault(text []byte, err error) (at int, reason string) {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return len(text), "the JSON ends too early"
 	}
-	var syntax *json.SyntaxError
-	if errors.As(json.Unmarshal(text, new(json.RawMessage)), &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(text, new(json.RawMessage))); ok {
 		return max(int(syntax.Offset)-1, 0), syntax.Error()
 	}
 	return 0, "not JSON"

@@ -24,11 +24,15 @@ func TestRead(t *testing.T) {
 		query                   string
 		want                    any
 	}{
-		{name: "numbers keep their nature", contentType: "application/json",
+		{
+			name: "numbers keep their nature", contentType: "application/json",
 			body: `{"i":12345678901234567,"n":-5,"f":1.5,"e":1e2,"z":1.0,"big":92233720368547758080,"huge":1e999,"b":true,"x":null}`,
-			want: dict{"i": 12345678901234567, "n": -5, "f": 1.5, "e": 100.0, "z": 1.0, "big": "92233720368547758080", "huge": "1e999", "b": true, "x": nil}},
-		{name: "numbers deep down", contentType: "application/json; charset=utf-8", body: `{"a":[{"b":7},[8]]}`,
-			want: dict{"a": []any{dict{"b": 7}, []any{8}}}},
+			want: dict{"i": 12345678901234567, "n": -5, "f": 1.5, "e": 100.0, "z": 1.0, "big": "92233720368547758080", "huge": "1e999", "b": true, "x": nil},
+		},
+		{
+			name: "numbers deep down", contentType: "application/json; charset=utf-8", body: `{"a":[{"b":7},[8]]}`,
+			want: dict{"a": []any{dict{"b": 7}, []any{8}}},
+		},
 		{name: "vendor JSON", contentType: "application/cloudevents+json", body: `{"a":1}`, want: dict{"a": 1}},
 		{name: "sloppy content type", contentType: "Application/JSON ; charset", body: `{"a":1}`, want: dict{"a": 1}},
 		{name: "JSON as text", contentType: "text/plain;charset=UTF-8", body: ` {"a":1}`, want: dict{"a": 1}},
@@ -44,11 +48,15 @@ func TestRead(t *testing.T) {
 		{name: "blank", contentType: "application/json", body: " \r\n", want: dict{}},
 		{name: "nothing of a type that is not read", contentType: "image/png", want: dict{}},
 		{name: "query alone", query: "a=1&b=x+y&b=z&start__zone=UTC", want: dict{"a": "1", "b": []any{"x y", "z"}, "start": dict{"zone": "UTC"}}},
-		{name: "body wins over query", contentType: "application/json", body: `{"a":1,"s__x":1}`, query: "a=2&b=3&s__x=2&s__y=3",
-			want: dict{"a": 1, "b": "3", "s": dict{"x": 1, "y": "3"}}},
+		{
+			name: "body wins over query", contentType: "application/json", body: `{"a":1,"s__x":1}`, query: "a=2&b=3&s__x=2&s__y=3",
+			want: dict{"a": 1, "b": "3", "s": dict{"x": 1, "y": "3"}},
+		},
 		{name: "query does not flatten the body", contentType: "application/json", body: `{"s__x":1}`, query: "s=2", want: dict{"s": dict{"x": 1}}},
-		{name: "form", contentType: formType + "; charset=utf-8", body: "a=1&b=caf%C3%A9&c=&d=x&d=y&e__f=1%2B1", query: "a=2&g=3",
-			want: dict{"a": "1", "b": "café", "c": "", "d": []any{"x", "y"}, "e": dict{"f": "1+1"}, "g": "3"}},
+		{
+			name: "form", contentType: formType + "; charset=utf-8", body: "a=1&b=caf%C3%A9&c=&d=x&d=y&e__f=1%2B1", query: "a=2&g=3",
+			want: dict{"a": "1", "b": "café", "c": "", "d": []any{"x", "y"}, "e": dict{"f": "1+1"}, "g": "3"},
+		},
 		{name: "multipart without parts", contentType: multipartType, body: "--cut--\r\n", want: dict{}},
 	}
 	for _, tt := range tests {

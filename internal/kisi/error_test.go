@@ -33,26 +33,42 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		code   string
 		want   []string
 	}{
-		"locked down": {func(s *kisifake.Server) { s.LockDown(lockA) }, unlock, 409, "fad001",
-			[]string{"POST /locks/22281/unlock: Kisi answered 409 fad001: The door is currently locked down.", "lift the lockdown in Kisi"}},
-		"offline": {func(s *kisifake.Server) { s.Offline(lockA) }, unlock, 503, "fac002",
-			[]string{"the door's Kisi controller is offline: check its power and network"}},
-		"may not unlock": {func(s *kisifake.Server) { s.Forbid(kisifake.DefaultKey, "locks_unlock") }, unlock, 403, "fcd8ef",
-			[]string{"locks_unlock"}},
-		"may not schedule": {func(s *kisifake.Server) { s.Forbid(kisifake.DefaultKey, "schedules_write") }, schedule, 403, "fcd8ef",
-			[]string{"may not manage schedules", "schedules_write"}},
-		"may not link": {func(s *kisifake.Server) { s.Forbid(kisifake.DefaultKey, "group_links_write") }, link, 403, "fcd8ef",
-			[]string{"group_links_write"}},
-		"revoked key": {func(s *kisifake.Server) { s.Revoke(kisifake.DefaultKey) }, schedule, 401, "afc496",
-			[]string{"Kisi does not know this key", "My Account > API"}},
-		"no such lock": {func(*kisifake.Server) {}, func(c *kisi.Client) error { return c.Unlock(t.Context(), 1) }, 404, "fad10e",
-			[]string{"check the lock's id"}},
+		"locked down": {
+			func(s *kisifake.Server) { s.LockDown(lockA) }, unlock, 409, "fad001",
+			[]string{"POST /locks/22281/unlock: Kisi answered 409 fad001: The door is currently locked down.", "lift the lockdown in Kisi"},
+		},
+		"offline": {
+			func(s *kisifake.Server) { s.Offline(lockA) }, unlock, 503, "fac002",
+			[]string{"the door's Kisi controller is offline: check its power and network"},
+		},
+		"may not unlock": {
+			func(s *kisifake.Server) { s.Forbid(kisifake.DefaultKey, "locks_unlock") }, unlock, 403, "fcd8ef",
+			[]string{"locks_unlock"},
+		},
+		"may not schedule": {
+			func(s *kisifake.Server) { s.Forbid(kisifake.DefaultKey, "schedules_write") }, schedule, 403, "fcd8ef",
+			[]string{"may not manage schedules", "schedules_write"},
+		},
+		"may not link": {
+			func(s *kisifake.Server) { s.Forbid(kisifake.DefaultKey, "group_links_write") }, link, 403, "fcd8ef",
+			[]string{"group_links_write"},
+		},
+		"revoked key": {
+			func(s *kisifake.Server) { s.Revoke(kisifake.DefaultKey) }, schedule, 401, "afc496",
+			[]string{"Kisi does not know this key", "My Account > API"},
+		},
+		"no such lock": {
+			func(*kisifake.Server) {}, func(c *kisi.Client) error { return c.Unlock(t.Context(), 1) }, 404, "fad10e",
+			[]string{"check the lock's id"},
+		},
 		"invalid": {func(*kisifake.Server) {}, func(c *kisi.Client) error {
 			_, err := c.CreateSchedule(t.Context(), studio(end, start))
 			return err
 		}, 422, "", []string{"422: ends_at must be after starts_at", "correct what Kisi names"}},
-		"too far": {fail(kisifake.Fault{Status: 403, Code: "a3995f", Reason: "You are too far away."}), unlock, 403, "a3995f",
-			[]string{"403 a3995f: You are too far away.", "geofence"}},
+		"too far": {
+			fail(kisifake.Fault{Status: 403, Code: "a3995f", Reason: "You are too far away."}), unlock, 403, "a3995f",
+			[]string{"403 a3995f: You are too far away.", "geofence"},
+		},
 		"too fast":       {fail(kisifake.Fault{Status: 429, RetryAfter: "7"}), unlock, 429, "", []string{"5 requests a second"}},
 		"empty answer":   {fail(kisifake.Fault{Status: 503, Empty: true}), unlock, 503, "", []string{"503 (Service Unavailable)"}},
 		"page of a wall": {fail(kisifake.Fault{Status: 502, Junk: true}), unlock, 502, "", []string{"502 (Bad Gateway)"}},

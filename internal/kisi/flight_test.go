@@ -30,7 +30,7 @@ func (g *gate) Login(ctx context.Context, account, _ string, _ func(context.Cont
 
 // waitTogether lets one request sign in, with ctx, and ten others wait for it.
 // It gives the errors of the ten, once end has ended the sign-in.
-func waitTogether(t *testing.T, ctx context.Context, g *gate, end func()) []error {
+func waitTogether(ctx context.Context, t *testing.T, g *gate, end func()) []error {
 	t.Helper()
 	c, err := New(Options{URL: "http://localhost", Email: "a@b.c", Password: "password", Logins: g})
 	if err != nil {
@@ -58,7 +58,7 @@ func TestOthersSignInOnTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		g := &gate{first: make(chan error)}
-		if err := errors.Join(waitTogether(t, ctx, g, cancel)...); err != nil || g.asked != 2 {
+		if err := errors.Join(waitTogether(ctx, t, g, cancel)...); err != nil || g.asked != 2 {
 			t.Errorf("asked %d times, %v", g.asked, err)
 		}
 	})
@@ -69,7 +69,7 @@ func TestOthersSignInOnTheirOwn(t *testing.T) {
 func TestFailedSignInIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{first: make(chan error)}
-		for _, err := range waitTogether(t, t.Context(), g, func() { g.first <- errors.New("refused") }) {
+		for _, err := range waitTogether(t.Context(), t, g, func() { g.first <- errors.New("refused") }) {
 			if e, ok := errors.AsType[*Error](err); !ok || !e.Unsent {
 				t.Errorf("got %v", err)
 			}

@@ -44,8 +44,10 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 			return all, nil
 		}
 	}
-	return nil, &Error{Op: "GET " + path, Status: http.StatusOK,
-		Err: fmt.Errorf("there are more than %d of them, and Kisi lists no further: delete some in Kisi", maxOffset)}
+	return nil, &Error{
+		Op: "GET " + path, Status: http.StatusOK,
+		Err: fmt.Errorf("there are more than %d of them, and Kisi lists no further: delete some in Kisi", maxOffset),
+	}
 }
 
 func listPage[T any](ctx context.Context, c *Client, path string, query url.Values, offset int) (page []T, total int, err error) {

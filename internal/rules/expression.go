@@ -131,8 +131,7 @@ const endsEarly = "the expression ends too early"
 // explain turns an error of expr into a rune offset and words without Go in them.
 func (sc scope) explain(err error) (at int, msg string) {
 	msg = err.Error()
-	var fe *file.Error
-	if errors.As(err, &fe) {
+	if fe, ok := errors.AsType[*file.Error](err); ok {
 		at, msg = fe.From, fe.Message
 	}
 	msg, _, _ = strings.Cut(msg, "\n")

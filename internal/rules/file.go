@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -242,9 +243,7 @@ func (fl *fileLoader) secret(n *yaml.Node, what string) (relay.Secret, bool) {
 
 func (fl *fileLoader) tables(shared map[string]any) {
 	fl.f.tables = map[string]any{}
-	for name, t := range shared {
-		fl.f.tables[name] = t
-	}
+	maps.Copy(fl.f.tables, shared)
 	e, ok := fl.keys["tables"]
 	if !ok {
 		return
@@ -342,9 +341,7 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 		r.each = fl.expression(e.node, "each", outer)
 	}
 	sc := scope{functions: outer.functions, tables: outer.tables, lets: map[string]int{}, each: r.each != nil}
-	for name, slot := range outer.lets {
-		sc.lets[name] = slot
-	}
+	maps.Copy(sc.lets, outer.lets)
 	if e, ok := keys["let"]; ok {
 		r.lets = fl.letsOf(e.node, &sc, len(fl.f.lets))
 		fl.f.slots = max(fl.f.slots, len(fl.f.lets)+len(r.lets))

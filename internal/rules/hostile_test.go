@@ -77,8 +77,7 @@ func TestHostileSources(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(hostileFile(expression))}}, "rules", testEnv)
-			var bad Errors
-			if !errors.As(err, &bad) {
+			if _, ok := errors.AsType[Errors](err); !ok {
 				t.Fatalf("got %v, want it refused", err)
 			}
 		})

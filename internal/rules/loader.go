@@ -318,8 +318,3 @@ func keywords() []string {
 
 // sortedKeys makes messages the same on every run.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// quoted lists names for a message.
-func quoted(names []string) string {
-	return `"` + strings.Join(names, `", "`) + `"`
-}

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -55,9 +56,7 @@ func (f *failure) Error() string { return f.msg }
 func newRun(f *ruleFile, ev relay.Event) *run {
 	r := &run{file: f, lets: make([]letValue, f.slots), steps: maxSteps, text: maxText}
 	r.env = make(map[string]any, len(f.tables)+len(f.scope.lets)+8)
-	for name, t := range f.tables {
-		r.env[name] = t
-	}
+	maps.Copy(r.env, f.tables)
 	r.env["__run"] = r
 	r.env["now"] = func() time.Time { return ev.ReceivedAt }
 	r.env["payload"], r.env["headers"], r.env["query"] = ev.Payload, object(ev.Headers), object(ev.Query)
@@ -87,13 +86,11 @@ func (r *run) eval(e *expression) (any, error) {
 	if err == nil {
 		return v, nil
 	}
-	var inner *failure
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*failure](err); ok {
 		return nil, inner
 	}
 	f := &failure{e: e, msg: err.Error()}
-	var fe *file.Error
-	if errors.As(err, &fe) {
+	if fe, ok := errors.AsType[*file.Error](err); ok {
 		f.at, f.msg = fe.From, fe.Message
 	}
 	f.msg, _, _ = strings.Cut(f.msg, "\n")

@@ -27,7 +27,7 @@ func TestAcceptSequences(t *testing.T) {
 	both := relay.Plan{EventID: "both", Booking: "b1", Rules: []relay.Match{match("a", `{"n":1}`), match("b", `{"n":1}`)}}
 	undecided := relay.Plan{EventID: "half", Booking: "b1", Rules: []relay.Match{match("a", `{"n":2}`)}, Undecided: []string{"b"}}
 	timed := func(id string, v float64) relay.Plan {
-		p := booking(id, version(v), `{"n":9}`)
+		p := booking(id, new(v), `{"n":9}`)
 		p.Timed = true
 		return p
 	}
@@ -52,9 +52,9 @@ func TestAcceptSequences(t *testing.T) {
 			{booking("e2", version(1), `{"n":2}`), relay.Accepted, `open{"n":2}`},
 		},
 		"fractions and signs count": {
-			{booking("e1", version(-1.5), `{"n":1}`), relay.Accepted, `open{"n":1}`},
-			{booking("e2", version(-1.6), `{"n":2}`), relay.Stale, `open{"n":1}`},
-			{booking("e3", version(-1.4), `{"n":3}`), relay.Accepted, `open{"n":3}`},
+			{booking("e1", new(-1.5), `{"n":1}`), relay.Accepted, `open{"n":1}`},
+			{booking("e2", new(-1.6), `{"n":2}`), relay.Stale, `open{"n":1}`},
+			{booking("e3", new(-1.4), `{"n":3}`), relay.Accepted, `open{"n":3}`},
 		},
 		"neighbours below 2^53 are told apart": {
 			{booking("e1", version(maxVersion-1), `{"n":1}`), relay.Accepted, `open{"n":1}`},
@@ -81,7 +81,7 @@ func TestAcceptSequences(t *testing.T) {
 		"a time before the cancellation was received is stale, one after it is not": {
 			{cancel("c", nil), relay.Accepted, ``},
 			{timed("e1", received), relay.Stale, ``},
-			{booking("e1b", version(received+1), `{"n":1}`), relay.Stale, ``}, // a number, not a time
+			{booking("e1b", new(received+1), `{"n":1}`), relay.Stale, ``}, // a number, not a time
 			{timed("e2", received+1), relay.Accepted, `open{"n":9}`},
 		},
 		"after a tombstone the stored version must be exceeded": {
@@ -161,10 +161,10 @@ func TestAcceptKeepsAWholeJob(t *testing.T) {
 		a := relay.Action{Key: "k/0", Rule: "z", Kind: relay.GroupLink, Args: args, At: at, NotAfter: at.Add(1), Ends: at.Add(2)}
 		second := a
 		second.Key = "k/1"
-		p := relay.Plan{EventID: "e1", Booking: "b1", Version: version(1.25), Rules: []relay.Match{{Rule: "z", Actions: []relay.Action{a, second}}, match("a", `{}`)}}
+		p := relay.Plan{EventID: "e1", Booking: "b1", Version: new(1.25), Rules: []relay.Match{{Rule: "z", Actions: []relay.Action{a, second}}, match("a", `{}`)}}
 		accept(t, s, p)
 		expect := relay.Job{
-			ID: b1, Trigger: "skedda", Booking: "b1", EventID: "e1", Version: version(1.25), Changes: 1,
+			ID: b1, Trigger: "skedda", Booking: "b1", EventID: "e1", Version: new(1.25), Changes: 1,
 			Want: []relay.Action{action("a", `{}`), a, second},
 		}
 		if diff := cmp.Diff(expect, job(t, s, b1)); diff != "" {

@@ -33,7 +33,7 @@ func BenchmarkAccept(b *testing.B) {
 		fill(b, s, 100)
 		for i := 0; b.Loop(); i++ {
 			id := fmt.Sprintf("e%d", i)
-			p := relay.Plan{EventID: id, Booking: fmt.Sprint(i % 100), Version: version(float64(i)), Rules: []relay.Match{match("open", `{"lock_id":1}`)}}
+			p := relay.Plan{EventID: id, Booking: fmt.Sprint(i % 100), Version: new(float64(i)), Rules: []relay.Match{match("open", `{"lock_id":1}`)}}
 			if _, err := s.Accept(ctx, event(id), p); err != nil {
 				b.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -116,9 +117,7 @@ func (a *address) settleKind() {
 // url is the one spelling that go-redis reads.
 func (a address) url() string {
 	q := url.Values{}
-	for name, values := range a.query {
-		q[name] = values
-	}
+	maps.Copy(q, a.query)
 	for _, h := range a.hosts[1:] {
 		q.Add("addr", h)
 	}

@@ -53,7 +53,7 @@ func (p *proxy) pass(c net.Conn) {
 		return
 	}
 	defer up.Close()
-	p.wg.Go(func() { io.Copy(up, c); up.Close() })
+	p.wg.Go(func() { _, _ = io.Copy(up, c); up.Close() })
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := up.Read(buf)

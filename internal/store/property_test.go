@@ -53,7 +53,7 @@ func (w *world) accept(t *rapid.T, booking string) {
 	v := rapid.IntRange(0, 5).Draw(t, "version")
 	args := fmt.Sprintf(`{"n":%d}`, w.n)
 	p := relay.Plan{EventID: fmt.Sprintf("%s-%d", booking, w.n), Booking: booking, Rules: []relay.Match{match("open", args)}}
-	p.Version = version(float64(v))
+	p.Version = new(float64(v))
 	r, err := w.s.Accept(ctx, event(p.EventID), p)
 	if err != nil {
 		t.Fatal(err)

@@ -86,8 +86,8 @@ func (s *server) startWith(first ...string) error {
 
 func (s *server) kill() {
 	if s.cmd != nil {
-		s.cmd.Process.Kill()
-		s.cmd.Wait()
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
 		s.cmd = nil
 	}
 }
@@ -266,7 +266,7 @@ func match(rule, args string) relay.Match {
 	return relay.Match{Rule: rule, Actions: []relay.Action{action(rule, args)}}
 }
 
-func version(v float64) *float64 { return &v }
+func version(v float64) *float64 { return new(v) }
 
 // booking is a plan for booking b1 in which rule "open" wants args.
 func booking(eventID string, v *float64, args string) relay.Plan {

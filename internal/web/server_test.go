@@ -81,8 +81,10 @@ func start(t *testing.T, in receiver, ready func(context.Context) error, o Optio
 	}
 	served := make(chan error, 1)
 	addr := ln.Addr().String()
-	s := &site{Server: New(in, ready, o), addr: addr, url: "http://" + addr, log: log, served: served,
-		client: &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}}
+	s := &site{
+		Server: New(in, ready, o), addr: addr, url: "http://" + addr, log: log, served: served,
+		client: &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second},
+	}
 	go func() { served <- s.Serve(context.WithoutCancel(t.Context()), ln) }()
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
@@ -288,7 +290,9 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(context.Background()) }()
-	<-s.served
+	if err := <-s.served; err != nil {
+		t.Fatal(err)
+	}
 	select {
 	case err := <-down:
 		t.Fatalf("did not wait: %v", err)
@@ -342,10 +346,10 @@ func TestTimeLimit(t *testing.T) {
 		return intake.Answer{}, nil
 	}}
 	s := start(t, d, isReady, Options{})
-	for query, want := range map[string]time.Duration{"": 5, "?wait=10": 15, "?wait=999": 30, "?wait=soon": 5} {
+	for query, want := range map[string]time.Duration{"": 5 * time.Second, "?wait=10": 15 * time.Second, "?wait=999": 30 * time.Second, "?wait=soon": 5 * time.Second} {
 		s.do(t, "POST", "/hooks/a"+query, "", "{}")
-		if got := <-left; got > want*time.Second || got < (want-2)*time.Second {
-			t.Errorf("%q: %s left, want %d s", query, got, want)
+		if got := <-left; got > want || got < want-2*time.Second {
+			t.Errorf("%q: %s left, want %s", query, got, want)
 		}
 	}
 }

@@ -160,10 +160,12 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 			w.finish(ctx, j, when, letters)
 			return
 		}
-		if go_, err := w.ready(ctx, &j, d.step, first, now()); err != nil {
-			w.log.WarnContext(ctx, "job let go of", "job", j.ID, "err", err)
+		ready, err := w.ready(ctx, &j, d.step, first, now())
+		if err != nil {
+			w.log.WarnContext(ctx, "job let go of; it comes up again when its lease ends", "job", j.ID, "err", err)
 			return
-		} else if !go_ {
+		}
+		if !ready {
 			w.finish(ctx, j, now(), letters)
 			return
 		}

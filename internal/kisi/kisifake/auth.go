@@ -87,13 +87,18 @@ func linkUsable(l *GroupLink, now time.Time) answer {
 func (s *Server) postLogins(c *call) answer {
 	parts, p := readBody(c.body, map[string][]attribute{
 		"login": {
-			{name: "type", kind: text, oneOf: []string{"api", "device"}}, {name: "name", kind: text, null: true},
-			{name: "expire", kind: looseBoolean}, {name: "device_brand", kind: text, null: true},
-			{name: "device_model", kind: text, null: true}, {name: "os_name", kind: text, null: true},
+			{name: "type", kind: text, oneOf: []string{"api", "device"}},
+			{name: "name", kind: text, null: true},
+			{name: "expire", kind: looseBoolean},
+			{name: "device_brand", kind: text, null: true},
+			{name: "device_model", kind: text, null: true},
+			{name: "os_name", kind: text, null: true},
 		},
 		"user": {
-			{name: "email", kind: text, required: true}, {name: "password", kind: text, required: true},
-			{name: "domain", kind: text}, {name: "otp_attempt", kind: text},
+			{name: "email", kind: text, required: true},
+			{name: "password", kind: text, required: true},
+			{name: "domain", kind: text},
+			{name: "otp_attempt", kind: text},
 		},
 	})
 	if len(p) > 0 {

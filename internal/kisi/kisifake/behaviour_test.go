@@ -81,8 +81,10 @@ func TestLinkSecretIsTheCreatorsOnly(t *testing.T) {
 
 func TestWhatALinkOpens(t *testing.T) {
 	now := noon()
-	s := fake(t, kisifake.Options{Now: func() time.Time { return now }, Locks: []kisifake.Lock{{ID: 1, Name: "in", Geofence: true}, {ID: 2, Name: "out"}},
-		Groups: []kisifake.Group{{ID: 3, Name: "g", Locks: []int64{1}}}})
+	s := fake(t, kisifake.Options{
+		Now: func() time.Time { return now }, Locks: []kisifake.Lock{{ID: 1, Name: "in", Geofence: true}, {ID: 2, Name: "out"}},
+		Groups: []kisifake.Group{{ID: 3, Name: "g", Locks: []int64{1}}},
+	})
 	var made struct{ Secret string }
 	w := ask(s, "POST", "/group_links", `{"group_link":{"group_id":3,"name":"x","valid_from":"2026-10-10T12:00:00Z","valid_until":"2026-10-10T13:00:00Z"}}`)
 	_ = json.Unmarshal(w.Body.Bytes(), &made)

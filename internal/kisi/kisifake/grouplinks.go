@@ -38,11 +38,14 @@ const aPicture = "iVBORw0KGgo="
 // postGroupLinks makes a link: POST /group_links. Only its answer has the secret.
 func (s *Server) postGroupLinks(c *call) answer {
 	v, p := readWrapped(c.body, "group_link", []attribute{
-		{name: "group_id", kind: integer, required: true}, {name: "name", kind: text, required: true},
-		{name: "email", kind: email, null: true}, {name: "phone", kind: phone, null: true},
+		{name: "group_id", kind: integer, required: true},
+		{name: "name", kind: text, required: true},
+		{name: "email", kind: email, null: true},
+		{name: "phone", kind: phone, null: true},
 		{name: "quick_response_code_type", kind: text, null: true, oneOf: []string{"online", "offline"}},
 		{name: "link_enabled", kind: boolean},
-		{name: "valid_from", kind: moment, null: true}, {name: "valid_until", kind: moment, null: true},
+		{name: "valid_from", kind: moment, null: true},
+		{name: "valid_until", kind: moment, null: true},
 	})
 	one := &GroupLink{LinkEnabled: v["link_enabled"] != false, CreatedAt: c.now, secret: rand.Text()}
 	one.GroupID, _ = v["group_id"].(int64)

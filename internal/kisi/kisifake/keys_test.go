@@ -24,10 +24,14 @@ func TestAnswersAreWhole(t *testing.T) {
 		scheduleable place_id place integration_id type`
 	for name, c := range map[string]struct{ method, path, body, want string }{
 		"schedule": {"POST", "/schedules", `{"schedule":{` + single + `,` + window + `}}`, schedule + ` starts_at ends_at`},
-		"weekly": {"POST", "/schedules", `{"schedule":{"enabled":true,"consequence":"allow","scheduleable_type":"Group","scheduleable_id":32693,"type":"recurring_event",` + weekly + `}}`,
-			schedule + ` monday tuesday wednesday thursday friday saturday sunday starts_at_time ends_at_time next_occurence`},
-		"new link": {"POST", "/group_links", `{"group_link":{"group_id":32693,"name":"x"}}`,
-			link + ` secret quick_response_code_token quick_response_code_image`},
+		"weekly": {
+			"POST", "/schedules", `{"schedule":{"enabled":true,"consequence":"allow","scheduleable_type":"Group","scheduleable_id":32693,"type":"recurring_event",` + weekly + `}}`,
+			schedule + ` monday tuesday wednesday thursday friday saturday sunday starts_at_time ends_at_time next_occurence`,
+		},
+		"new link": {
+			"POST", "/group_links", `{"group_link":{"group_id":32693,"name":"x"}}`,
+			link + ` secret quick_response_code_token quick_response_code_image`,
+		},
 		"link": {"GET", "/group_links", "", link},
 		"lock": {"GET", "/locks", "", `id resource_type created_at updated_at configured description first_to_arrive_required_until
 			first_to_arrive_satisfied latitude locked_down locked_down_since longitude name on_scheduled_unlock online open order_id
@@ -37,11 +41,15 @@ func TestAnswersAreWhole(t *testing.T) {
 			geofence_restriction_radius primary_device_restriction_enabled managed_device_restriction_enabled
 			reader_restriction_enabled time_restriction_enabled tap_to_access_restriction_enabled login_enabled users_count
 			locks_count elevator_stops_count place_id time_restriction_time_zone members_count place`},
-		"group lock": {"GET", "/group_locks?group_id=32693", "",
-			`id resource_type created_at updated_at group_id group lock_id lock place_id place`},
+		"group lock": {
+			"GET", "/group_locks?group_id=32693", "",
+			`id resource_type created_at updated_at group_id group lock_id lock place_id place`,
+		},
 		"login": {"GET", "/login", "", login},
-		"new login": {"POST", "/logins", `{"login":{"type":"api"},"user":{"email":"o@example.com","password":"pw"}}`,
-			login + ` secret authentication_token`},
+		"new login": {
+			"POST", "/logins", `{"login":{"type":"api"},"user":{"email":"o@example.com","password":"pw"}}`,
+			login + ` secret authentication_token`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := fake(t, kisifake.Options{Email: "o@example.com", Password: "pw"})

@@ -48,7 +48,8 @@ func timesOf(scheduleType string) []attribute {
 		return []attribute{{name: "starts_at_date", kind: date, required: true}, {name: "ends_at_date", kind: date, required: true}}
 	case "holiday_calendar":
 		return []attribute{
-			{name: "region", kind: text, required: true}, {name: "observed", kind: boolean, required: true},
+			{name: "region", kind: text, required: true},
+			{name: "observed", kind: boolean, required: true},
 			{name: "ignored_holidays", kind: texts},
 		}
 	}
@@ -86,7 +87,9 @@ func guessType(body []byte) string {
 func (s *Server) postSchedules(c *call) answer {
 	kind := guessType(c.body)
 	v, p := readWrapped(c.body, "schedule", append([]attribute{
-		{name: "name", kind: text, null: true}, {name: "enabled", kind: boolean, required: true}, {name: "override", kind: boolean},
+		{name: "name", kind: text, null: true},
+		{name: "enabled", kind: boolean, required: true},
+		{name: "override", kind: boolean},
 		{name: "type", kind: text, oneOf: scheduleTypes(), required: kind != "holiday_calendar"},
 		{name: "consequence", kind: text, required: true, oneOf: []string{"allow", "unlock", "permit", "first_to_arrive"}},
 		{name: "scheduleable_type", kind: text, required: true, oneOf: []string{"Group", "Lock", "ElevatorStop"}},
@@ -191,7 +194,9 @@ func (s *Server) patchSchedule(c *call) answer {
 		times[i].required = kind != old.Type // half of the times may change
 	}
 	v, p := readWrapped(c.body, "schedule", append([]attribute{
-		{name: "name", kind: text, null: true}, {name: "enabled", kind: boolean}, {name: "override", kind: boolean},
+		{name: "name", kind: text, null: true},
+		{name: "enabled", kind: boolean},
+		{name: "override", kind: boolean},
 		{name: "type", kind: text, oneOf: scheduleTypes()},
 	}, times...))
 	changed := *old
