@@ -300,11 +300,15 @@ func TestRedisGone(t *testing.T) {
 	if code, answer := h.post("/hooks/t", map[string]any{"event": "e", "unlock": 22290}); code != http.StatusServiceUnavailable {
 		t.Errorf("answered %d %v", code, answer)
 	}
-	if ready, err := http.Get(h.url + "/readyz"); err != nil || ready.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("readyz: %v %v", ready, err)
-	}
-	if live, err := http.Get(h.url + "/livez"); err != nil || live.StatusCode != http.StatusOK {
-		t.Errorf("livez: %v %v", live, err)
+	for path, want := range map[string]int{"/readyz": http.StatusServiceUnavailable, "/livez": http.StatusOK} {
+		resp, err := http.Get(h.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s answered %d, want %d", path, resp.StatusCode, want)
+		}
 	}
 }
 
