@@ -11,6 +11,8 @@ type Job struct {
 	Version *float64 `json:"version,omitempty"`
 	Changes int64    `json:"changes"` // counts the accepted events
 	Worked  int64    `json:"worked"`  // the change count at which a worker last let it go
+
+	ChangedAt time.Time `json:"changed_at,omitzero"` // when the newest of them was accepted, by the store's clock
 	Want    []Action `json:"want"`
 	Have    []Held   `json:"have"`
 	Token   string   `json:"-"` // of the worker that has it in hand

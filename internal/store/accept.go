@@ -25,7 +25,7 @@ import (
 //	       they want, 19 undecided rules, then the letters: name, text
 //	gives  now, status, job id, changes, whether the job came due
 //
-// A job's hash: id trigger booking event version changes worked cancelled
+// A job's hash: id trigger booking event version changes changed worked cancelled
 // tombstone token lease have want:<rule>.
 var acceptScript = newScript(luaTime + luaLetters + `
 local job, due, events, dead, seen = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -98,7 +98,7 @@ if idle and not exists and booking == "" then
 end
 
 local changes = redis.call("HINCRBY", job, "changes", 1)
-redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6])
+redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6], "changed", text(ms))
 if version then redis.call("HSET", job, "version", ARGV[9]) end
 if cancelled then redis.call("HSET", job, "cancelled", "1") else redis.call("HDEL", job, "cancelled") end
 if cancelled and not version then

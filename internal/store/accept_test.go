@@ -164,7 +164,7 @@ func TestAcceptKeepsAWholeJob(t *testing.T) {
 		p := relay.Plan{EventID: "e1", Booking: "b1", Version: new(1.25), Rules: []relay.Match{{Rule: "z", Actions: []relay.Action{a, second}}, match("a", `{}`)}}
 		accept(t, s, p)
 		expect := relay.Job{
-			ID: b1, Trigger: "skedda", Booking: "b1", EventID: "e1", Version: new(1.25), Changes: 1,
+			ID: b1, Trigger: "skedda", Booking: "b1", EventID: "e1", Version: new(1.25), Changes: 1, ChangedAt: time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC),
 			Want: []relay.Action{action("a", `{}`), a, second},
 		}
 		if diff := cmp.Diff(expect, job(t, s, b1)); diff != "" {

@@ -122,6 +122,13 @@ func decode(hash map[string]string) (relay.Job, error) {
 	if j.Changes, err = strconv.ParseInt(hash["changes"], 10, 64); err != nil {
 		return j, fmt.Errorf("changes: %w", err)
 	}
+	if changed := hash["changed"]; changed != "" {
+		ms, err := strconv.ParseInt(changed, 10, 64)
+		if err != nil {
+			return j, fmt.Errorf("changed: %w", err)
+		}
+		j.ChangedAt = time.UnixMilli(ms).UTC()
+	}
 	if worked := hash["worked"]; worked != "" {
 		if j.Worked, err = strconv.ParseInt(worked, 10, 64); err != nil {
 			return j, fmt.Errorf("worked: %w", err)

@@ -31,7 +31,8 @@ func (s *Server) hook(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	noteOf(c).event, noteOf(c).outcome = answer.EventID, string(answer.Status)
+	n := noteOf(c)
+	n.event, n.outcome, n.problems = answer.EventID, string(answer.Status), answer.Errors
 	return c.JSON(answer)
 }
 

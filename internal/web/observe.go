@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,11 +10,16 @@ import (
 	"strings"
 	"time"
 
+	"doorhook/internal/intake"
+
 	"github.com/gofiber/fiber/v2"
 )
 
 // note is what a handler adds to the line its request leaves in the log.
-type note struct{ trigger, event, outcome string }
+type note struct {
+	trigger, event, outcome string
+	problems                []string // of rules and actions, as the answer has them
+}
 
 type noteKey struct{}
 
@@ -114,7 +120,14 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err 
 	if err != nil {
 		n.outcome = s.problemOf(err).Title
 	}
+	if u, ok := errors.AsType[*intake.UndecidedError](err); ok {
+		n.problems = u.Problems
+	}
 	attrs = append(attrs, slog.String("outcome", n.outcome))
+	if len(n.problems) > 0 {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.Any("problems", n.problems))
+	}
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("err", err))

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -233,14 +234,14 @@ func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 	}
 }
 
-// tooLate marks w as never to be carried out. If it was tried, that is a dead
-// letter; if its time was over when it came, nobody has to look at it.
+// tooLate marks w as never to be carried out. That is a dead letter, unless its
+// time was over when it was asked for: then nobody has to look at it.
 func (v *view) tooLate(w relay.Action, h *relay.Held) {
 	if h.State == relay.TooLate {
 		return
 	}
-	if h.Attempts > 0 {
-		reason := fmt.Errorf("%s: it was too late at %s; the last attempt: %s", w.Kind, w.NotAfter.Format(time.RFC3339), h.Error)
+	if h.Attempts > 0 || w.NotAfter.After(v.job.ChangedAt) {
+		reason := fmt.Errorf("%s: it was too late at %s; the last attempt: %s", w.Kind, w.NotAfter.Format(time.RFC3339), cmp.Or(h.Error, "none was made"))
 		v.letters = append(v.letters, letter(*v.job, w, relay.ByRelay, reason, v.now))
 	}
 	h.State, h.Changes = relay.TooLate, v.job.Changes

@@ -302,3 +302,30 @@ func wanted(j relay.Job) []string {
 	}
 	return want
 }
+
+// TestTooLate makes a dead letter of what was missed, and none of what was asked for too late.
+func TestTooLate(t *testing.T) {
+	late := noon.Add(2 * time.Hour) // after every window here
+	tests := []struct {
+		name    string
+		held    []relay.Held
+		changed time.Time
+		letters int
+	}{
+		{"asked for when it was over", nil, late.Add(-time.Second), 0},
+		{"nobody was there at its time", nil, noon, 1},
+		{"tried until it was over", []relay.Held{{Action: schedule("s", 30), State: relay.Retrying, Attempts: 3, Error: "no answer"}}, late, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			j := relay.Job{ID: "j", Changes: 1, ChangedAt: tt.changed, Want: []relay.Action{schedule("s", 30)}, Have: tt.held}
+			d := next(&j, late, day)
+			if d.step.op != none || len(d.letters) != tt.letters {
+				t.Errorf("step %s, letters %+v, want %d", d.step.op, d.letters, tt.letters)
+			}
+			if again := next(&j, late, day); len(again.letters) != 0 {
+				t.Error("the letter is written twice")
+			}
+		})
+	}
+}
