@@ -27,6 +27,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[2:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, errs
+	// Compose files set what is not given to nothing, which must not be a value.
+	cmd.Env = []string{"DOORHOOK_BODY_LIMIT=", "DOORHOOK_LEASE=", "DOORHOOK_LOG_FORMAT=", "REDIS_URL="}
 	for _, name := range []string{"PATH", "HOME", "DOORHOOK_TOKEN", "DOORHOOK_RULES", "KISI_API_KEY", "PORT", "DOORHOOK_REDIS"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -23,8 +24,26 @@ const (
 // Env is what a command may touch besides its arguments.
 type Env struct {
 	Out, Err io.Writer
-	Getenv   func(string) string
+	Lookup   func(string) (string, bool) // of the environment
 	Version  string
+}
+
+// Getenv is the value of a variable; "" if it is not set.
+func (e Env) Getenv(name string) string {
+	v, _ := e.Lookup(name)
+	return v
+}
+
+// resolve gives flags the variables that their tags name. Unlike kong's own way
+// it takes a variable that is set to nothing for one that is not set, as it
+// comes out of compose files, except where nothing means something.
+func (e Env) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range strings.Split(flag.Tag.Get("variable"), ",") {
+		if v, ok := e.Lookup(name); ok && (v != "" || flag.Tag.Has("blank")) {
+			return v, nil
+		}
+	}
+	return nil, nil
 }
 
 // commands are all there are.
@@ -57,7 +76,7 @@ func Main(ctx context.Context, args []string, env Env) (code int) {
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("doorhook"), kong.Description(description), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Writers(env.Out, env.Err), kong.Exit(func(code int) { panic(quit(code)) }), kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Writers(env.Out, env.Err), kong.Exit(func(code int) { panic(quit(code)) }), kong.BindTo(ctx, (*context.Context)(nil)), kong.Resolvers(kong.ResolverFunc(env.resolve)),
 	)
 	if err != nil {
 		fmt.Fprintln(env.Err, "doorhook:", err)

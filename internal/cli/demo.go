@@ -13,7 +13,7 @@ import (
 
 type demoCmd struct {
 	rulesFlag
-	Listen string `default:"127.0.0.1:8080" env:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (${env}); default 127.0.0.1:8080, or any free port if that is taken."`
+	Listen string `default:"127.0.0.1:8080" variable:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (DOORHOOK_LISTEN); default 127.0.0.1:8080, or any free port if that is taken."`
 	Exit   bool   `help:"End when the story is told."`
 }
 

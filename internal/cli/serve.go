@@ -18,21 +18,21 @@ import (
 
 // rulesFlag is shared by all commands that read rules.
 type rulesFlag struct {
-	Rules string `default:"rules" env:"DOORHOOK_RULES" placeholder:"DIR" help:"Folder of the rule files (${env}); default rules."`
+	Rules string `default:"rules" variable:"DOORHOOK_RULES" placeholder:"DIR" help:"Folder of the rule files (DOORHOOK_RULES); default rules."`
 }
 
 // serveCmd has no flag for a secret: other users of the machine can read command lines.
 type serveCmd struct {
 	rulesFlag
-	Listen          string        `env:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (${env}); default 127.0.0.1:8080, or all addresses at $$PORT."`
-	Redis           string        `env:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis (${env}): redis://, rediss://, redis-sentinel:// or redis-cluster://; without it, an embedded one in memory."`
-	RedisPrefix     string        `default:"doorhook" env:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (${env}), to share one Redis; default doorhook."`
-	KisiURL         string        `name:"kisi-url" default:"https://api.kisi.io" env:"KISI_URL" placeholder:"URL" help:"Kisi's API (${env}); default https://api.kisi.io."`
-	KisiIntegration string        `default:"Skedda" env:"KISI_INTEGRATION" placeholder:"NAME" help:"X-Kisi-Integration-Identifier (${env}); empty omits it; default Skedda."`
-	KisiContact     string        `env:"KISI_CONTACT" placeholder:"EMAIL" help:"X-Kisi-Integration-Contact (${env})."`
-	BodyLimit       int           `default:"1048576" env:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (${env}); default 1048576."`
-	Lease           time.Duration `default:"10s" env:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (${env}); default 10s."`
-	LogFormat       string        `default:"auto" enum:"auto,text,json" env:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (${env})."`
+	Listen          string        `variable:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (DOORHOOK_LISTEN); default 127.0.0.1:8080, or all addresses at $$PORT."`
+	Redis           string        `variable:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis (DOORHOOK_REDIS): redis://, rediss://, redis-sentinel:// or redis-cluster://; without it, an embedded one in memory."`
+	RedisPrefix     string        `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (DOORHOOK_REDIS_PREFIX), to share one Redis; default doorhook."`
+	KisiURL         string        `name:"kisi-url" default:"https://api.kisi.io" variable:"KISI_URL" placeholder:"URL" help:"Kisi's API (KISI_URL); default https://api.kisi.io."`
+	KisiIntegration string        `default:"Skedda" variable:"KISI_INTEGRATION" blank:"" placeholder:"NAME" help:"X-Kisi-Integration-Identifier (KISI_INTEGRATION); empty omits it; default Skedda."`
+	KisiContact     string        `variable:"KISI_CONTACT" placeholder:"EMAIL" help:"X-Kisi-Integration-Contact (KISI_CONTACT)."`
+	BodyLimit       int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
+	Lease           time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
+	LogFormat       string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
 }
 
 // Help names the settings that are secrets.

@@ -53,11 +53,11 @@ func (o Options) String() string {
 	as := "no credentials"
 	switch {
 	case o.APIKey != "":
-		as = "API key [redacted]"
+		as = "an API key"
 	case o.Email != "":
-		as = o.Email + " with password [redacted]"
+		as = "the sign-in of " + o.Email
 	}
-	return fmt.Sprintf("kisi.Options{%q, %s}", host, as)
+	return fmt.Sprintf("%s with %s", host, as)
 }
 
 // Format covers every verb, %+v and %#v included.
