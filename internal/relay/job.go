@@ -13,9 +13,9 @@ type Job struct {
 	Worked  int64    `json:"worked"`  // the change count at which a worker last let it go
 
 	ChangedAt time.Time `json:"changed_at,omitzero"` // when the newest of them was accepted, by the store's clock
-	Want    []Action `json:"want"`
-	Have    []Held   `json:"have"`
-	Token   string   `json:"-"` // of the worker that has it in hand
+	Want      []Action  `json:"want"`
+	Have      []Held    `json:"have"`
+	Token     string    `json:"-"` // of the worker that has it in hand
 }
 
 // Held is how far one action has got, and what of it stands in Kisi.
