@@ -38,7 +38,7 @@ func (e Env) Getenv(name string) string {
 // it takes a variable that is set to nothing for one that is not set, as it
 // comes out of compose files, except where nothing means something.
 func (e Env) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	for _, name := range strings.Split(flag.Tag.Get("variable"), ",") {
+	for name := range strings.SplitSeq(flag.Tag.Get("variable"), ",") {
 		if v, ok := e.Lookup(name); ok && (v != "" || flag.Tag.Has("blank")) {
 			return v, nil
 		}
