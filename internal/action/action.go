@@ -55,9 +55,9 @@ func (d *Doer) Revoke(ctx context.Context, a relay.Action, object int64) relay.O
 	return d.with(a, func(k kind) relay.Outcome { return k.revoke(ctx, object) })
 }
 
-// Find looks for the object that a create of a made, if it was sent at since or
-// later, and is none of known. It finds none (object 0) if the create had no
-// effect. It is never rejected: without an answer, nothing may be made again.
+// Find looks for what a create of a may have made, if it was sent at since or
+// later: the objects that look like it and are none of known. It is never
+// rejected: without an answer, nothing may be made again.
 func (d *Doer) Find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome {
 	return d.with(a, func(k kind) relay.Outcome { return k.find(ctx, a, since.Add(-clockMargin), known) })
 }

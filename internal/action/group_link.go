@@ -2,7 +2,9 @@ package action
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"doorhook/internal/kisi"
@@ -37,7 +39,7 @@ func (g groupLink) create(ctx context.Context, a relay.Action) relay.Outcome {
 
 // change does not exist at Kisi: the worker makes a new link and deletes the old.
 func (g groupLink) change(context.Context, relay.Action, int64) relay.Outcome {
-	return relay.Outcome{Verdict: relay.Gone}
+	return rejected(errors.New("a link cannot be changed"))
 }
 
 func (g groupLink) revoke(ctx context.Context, object int64) relay.Outcome {
@@ -52,10 +54,9 @@ func (g groupLink) find(ctx context.Context, a relay.Action, since time.Time, kn
 	all, err := g.kisi.GroupLinks(ctx, want.GroupID, want.Name)
 	out := insisting(repeatable(err))
 	for _, got := range all {
-		if got.Name == want.Name && got.GroupID == want.GroupID && got.Email == want.Email && got.Phone == want.Phone &&
+		if got.Name == want.Name && got.GroupID == want.GroupID && strings.EqualFold(got.Email, want.Email) && got.Phone == want.Phone &&
 			got.ValidFrom.Equal(want.ValidFrom) && got.ValidUntil.Equal(want.ValidUntil) && !got.CreatedAt.Before(since) && !slices.Contains(known, got.ID) {
-			out.Object = got.ID
-			return out
+			out.Objects = append(out.Objects, got.ID)
 		}
 	}
 	return out

@@ -68,8 +68,7 @@ func (s schedule) find(ctx context.Context, a relay.Action, since time.Time, kno
 	for _, got := range all {
 		if got.Name == want.Name && got.Enabled && got.Override == want.Override && got.Consequence == want.Consequence &&
 			got.StartsAt.Equal(want.StartsAt) && got.EndsAt.Equal(want.EndsAt) && !got.CreatedAt.Before(since) && !slices.Contains(known, got.ID) {
-			out.Object = got.ID
-			return out
+			out.Objects = append(out.Objects, got.ID)
 		}
 	}
 	return out

@@ -29,6 +29,7 @@ type Held struct {
 	Attempts int       `json:"attempts,omitempty"` // that failed in a row
 	TriedAt  time.Time `json:"tried_at,omitzero"`  // when the first create that may have had its effect was sent
 	Unsure   bool      `json:"unsure,omitempty"`   // a create may have had its effect: look before the next
+	LookAt   time.Time `json:"look_at,omitzero"`   // when to look once more for what Kisi may have finished after the look
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Error    string    `json:"error,omitempty"` // of the last attempt
 }

@@ -55,10 +55,10 @@ if ARGV[8] ~= "" then
   return answer("failed", "")
 end
 
-local old = redis.call("HMGET", job, "version", "tombstone", "token", "lease", "have", "changes")
+local old = redis.call("HMGET", job, "version", "tombstone", "token", "lease", "have", "changes", "cancelled")
 local known, removed = tonumber(old[1] or ""), tonumber(old[2] or "")
 local inHand = old[3] and tonumber(old[4]) > ms
-local exists = old[6]
+local exists, gone = old[6], old[7]
 
 if dedup then
   local first = redis.call("GET", seen)
@@ -68,10 +68,12 @@ end
 -- A cancellation without a version left a tombstone: nothing says that an event with
 -- a version is newer than it, unless the version itself does.
 local stale = false
-if version and known and version < known then
-  stale = true
-elseif version and removed then
-  stale = not ((timed and version > removed) or (known and version > known))
+if version and removed then
+  if timed then stale = version <= removed else stale = not (known and version > known) end
+elseif version and known then
+  -- Of two with one version, created and cancelled within one second perhaps, the
+  -- cancellation counts.
+  stale = version < known or (version == known and gone and not cancelled)
 end
 if stale then
   record("stale", name)
@@ -271,8 +273,9 @@ func (s *Store) letters(ev relay.Event, p relay.Plan, job string) []relay.DeadLe
 		out[i] = relay.DeadLetter{
 			ID: strings.Join([]string{ev.Trigger, "rule", rule, "event", ev.ID}, ":"),
 			At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job,
-			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i], Event: whole,
+			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i],
 		}
 	}
+	out[0].Event = whole // once, since it may be large and fifty rules may fail on it
 	return out
 }

@@ -3,7 +3,10 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
+
+	"doorhook/internal/relay"
 )
 
 // keys knows the name of every key. All carry the same hash tag, so that one
@@ -15,12 +18,15 @@ func newKeys(prefix string) keys { return keys{tag: "{" + prefix + "}:"} }
 func (k keys) seen(trigger, event string) string {
 	return k.tag + "seen:" + trigger + ":" + short(event)
 }
-func (k keys) jobs() string                    { return k.tag + "job:" } // + short(job id)
-func (k keys) job(id string) string            { return k.jobs() + short(id) }
-func (k keys) due() string                     { return k.tag + "due" }
-func (k keys) dead() string                    { return k.tag + "dead" }
-func (k keys) letters() string                 { return k.tag + "letter:" } // + short(letter id)
-func (k keys) letter(id string) string         { return k.letters() + short(id) }
+func (k keys) jobs() string            { return k.tag + "job:" } // + short(job id)
+func (k keys) job(id string) string    { return k.jobs() + short(id) }
+func (k keys) due() string             { return k.tag + "due" }
+func (k keys) dead() string            { return k.tag + "dead" }
+func (k keys) letters() string         { return k.tag + "letter:" } // + short(letter id)
+func (k keys) letter(id string) string { return k.letters() + short(id) }
+func (k keys) object(kind relay.Kind, id int64) string {
+	return k.tag + "object:" + string(kind) + ":" + strconv.FormatInt(id, 10)
+}
 func (k keys) events() string                  { return k.tag + "events" }
 func (k keys) login(account string) string     { return k.tag + "login:" + short(account) }
 func (k keys) loginLock(account string) string { return k.tag + "login-lock:" + short(account) }

@@ -375,3 +375,40 @@ func TestLetters(t *testing.T) {
 		}
 	})
 }
+
+// TestAdopt gives an object that looks like two jobs' own to the one that has it.
+func TestAdopt(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		accept(t, s, booking("e1", nil, `{"n":1}`))
+		a := claimOne(t, s)
+		a.Have = []relay.Held{{Action: relay.Action{Key: "k", Kind: relay.Schedule}, Object: 7, Old: []int64{8}}}
+		if _, err := s.Save(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		other := relay.Job{ID: "skedda:booking:b2"}
+		for _, tt := range []struct {
+			who  relay.Job
+			kind relay.Kind
+			of   []int64
+			want int64
+		}{
+			{other, relay.Schedule, []int64{7, 8}, 0},
+			{other, relay.Schedule, []int64{7, 9}, 9},
+			{other, relay.GroupLink, []int64{7}, 7}, // links and schedules are counted apart
+			{a, relay.Schedule, []int64{9, 7}, 7},
+			{other, relay.Schedule, nil, 0},
+		} {
+			if got, err := s.Adopt(ctx, tt.who, tt.kind, tt.of); err != nil || got != tt.want {
+				t.Errorf("%s adopts %d of %v (%v), want %d", tt.who.ID, got, tt.of, err, tt.want)
+			}
+		}
+		a.Have[0].Object = 10
+		if err := s.Finish(ctx, a, time.Time{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Adopt(ctx, other, relay.Schedule, []int64{10}); err != nil || got != 0 {
+			t.Errorf("adopted %d (%v), which was saved when the job was let go", got, err)
+		}
+	})
+}

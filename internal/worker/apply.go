@@ -32,7 +32,8 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 		if !h.Action.Same(s.want) || h.TriedAt.IsZero() {
 			h.Attempts, h.TriedAt = 0, now
 		}
-		h.Action, h.Unsure, h.Changes = s.want, true, j.Changes
+		h.Action, h.Changes, h.State = s.want, j.Changes, relay.Waiting
+		h.Unsure = s.want.Kind.Findable()
 	case change:
 		h.Action.Args = nil
 	case revoke:
@@ -69,8 +70,11 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 	}
 	h.Changes = j.Changes
 	if out.Verdict == relay.OK || out.Verdict == relay.Gone {
-		h.Error, h.Attempts, h.RetryAt = "", 0, time.Time{}
-		succeed(h, s, out)
+		h.RetryAt = time.Time{}
+		if s.op != find || out.Object != 0 { // having found nothing, the create has still failed so often
+			h.Error, h.Attempts = "", 0
+		}
+		succeed(h, s, out, now)
 		return nil
 	}
 	h.Error = out.Err.Error()
@@ -83,23 +87,44 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 		l := letter(*j, s.want, relay.ByKisi, out.Err, now)
 		return &l
 	}
-	if s.op != revoke {
+	switch {
+	case s.op == revoke: // the others that are to go do not wait for this one
+		h.Old = append(without(h.Old, s.object), s.object)
+	case s.op == find && !h.Unsure: // what is wanted stands, whatever else may
+	default:
 		h.State = relay.Retrying
 	}
 	h.RetryAt = now.Add(wait(s.op, h.Attempts, out.After, roll))
 	return nil
 }
 
+// lateWork is how long a request that got no answer may still be worked on.
+const lateWork = 30 * time.Second
+
+// found notes what a look came to. The first one, after a create without an
+// answer, finds our object or nothing; then the create is sent again, and Kisi
+// may still come to the end of the first. So there is a second look, later: what
+// it finds is one too many.
+func found(h *relay.Held, object int64, now time.Time) {
+	switch {
+	case !h.Unsure && object != 0:
+		h.Old = append(slices.Clone(h.Old), object)
+	case !h.Unsure:
+		h.LookAt = time.Time{}
+	case object != 0:
+		h.Object, h.Unsure, h.State = object, false, relay.Done
+	default:
+		h.Unsure, h.State, h.LookAt = false, relay.Waiting, now.Add(lateWork)
+	}
+}
+
 // succeed notes a step that did what it was to do.
-func succeed(h *relay.Held, s step, out relay.Outcome) {
+func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 	switch s.op {
 	case create:
 		h.Object, h.Unsure, h.State = out.Object, false, relay.Done
 	case find:
-		h.Object, h.Unsure, h.State = out.Object, false, relay.Waiting
-		if out.Object != 0 {
-			h.State = relay.Done
-		}
+		found(h, out.Object, now)
 	case resolve:
 		h.Action, h.Locks, h.State = s.want, out.Locks, relay.Done
 	case change:
@@ -108,13 +133,18 @@ func succeed(h *relay.Held, s step, out relay.Outcome) {
 			h.Object, h.State, h.Action.Args = 0, relay.Waiting, nil
 		}
 	case revoke:
-		h.Old = slices.DeleteFunc(slices.Clone(h.Old), func(o int64) bool { return o == s.object })
+		h.Old = without(h.Old, s.object)
 	}
+}
+
+// without copies objects, since jobs are copied with the slices they share.
+func without(objects []int64, object int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(objects), func(o int64) bool { return o == object })
 }
 
 func wait(o op, attempts int, wish time.Duration, roll float64) time.Duration {
 	b := grantBackoff
-	if o == revoke {
+	if o == revoke || o == find { // what is looked for may be a door that nobody wants open
 		b = revokeBackoff
 	}
 	return max(b.Delay(attempts, roll), min(wish, maxWish))

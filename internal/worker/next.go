@@ -117,17 +117,24 @@ func (v *view) expand() []relay.Action {
 	return wants
 }
 
+// patience is how often the new may fail to come before the old is taken back all
+// the same: some seconds keep a guest from standing outside for a hiccup, and no
+// more than that keeps a door from opening for a booking that moved away.
+const patience = 3
+
 // unresolved is a schedule for a group whose locks are not known, or were asked
-// for an older wish. Until they are known, what it has stays.
+// for an older wish. Until they are known, what it has stays, for a while.
 func (v *view) unresolved(w relay.Action, h *relay.Held, i int) {
 	switch {
+	case v.gaveUp(h):
 	case w.Expired(v.now):
 		v.tooLate(w, h)
-	case v.gaveUp(h):
 	case w.At.After(v.now):
 		v.at(w.At)
 	default:
-		v.keep = append(v.keep, w.Key+"/")
+		if h.Attempts < patience {
+			v.keep = append(v.keep, w.Key+"/")
+		}
 		if !v.resting(h) {
 			v.offer(step{op: resolve, want: w, held: i})
 		}
@@ -185,18 +192,20 @@ func (v *view) free(taken []bool, ok func(relay.Held) bool) int {
 // wanted compares one want with what is held for it.
 func (v *view) wanted(w relay.Action, i int) {
 	h := &v.job.Have[i]
+	v.longOver(h)
 	switch {
-	case h.Unsure && w.Kind.Findable():
+	case h.Unsure:
 		v.unsure(h, i)
 	case h.Object != 0 && h.Action.Same(w):
 		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At = w.Key, w.Ends, w.NotAfter, w.At
+		h.State = relay.Done
 		v.standing(h, i)
 	case h.State == relay.Done && h.Action.Same(w): // an unlock that was done, an object that was tidied up
 		v.drop(h, i)
+	case v.gaveUp(h):
+		v.drop(h, i)
 	case w.Expired(v.now):
 		v.tooLate(w, h)
-		v.drop(h, i)
-	case v.gaveUp(h):
 		v.drop(h, i)
 	case w.At.After(v.now): // not yet, and what stands is not what is wanted
 		v.drop(h, i)
@@ -210,6 +219,7 @@ func (v *view) wanted(w relay.Action, i int) {
 // Something it replaced may still be to be deleted.
 func (v *view) standing(h *relay.Held, i int) {
 	v.old(h, i)
+	v.again(h, i)
 	if h.Action.Ends.IsZero() {
 		return
 	}
@@ -225,6 +235,9 @@ func (v *view) standing(h *relay.Held, i int) {
 // grant changes what is held into w, or makes w.
 func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 	v.at(w.NotAfter)
+	if h.Attempts >= patience && h.Changes == v.job.Changes {
+		v.takeBack(h, i)
+	}
 	switch {
 	case v.resting(h):
 	case h.Object != 0 && w.Kind.Changeable():
@@ -250,12 +263,26 @@ func (v *view) tooLate(w relay.Action, h *relay.Held) {
 // unsure looks before anything else is done about h. Long after its window what
 // it may have left opens nothing.
 func (v *view) unsure(h *relay.Held, i int) {
-	if !h.Action.Ends.IsZero() && v.now.After(h.Action.Ends.Add(v.tidy)) {
-		h.Unsure = false
-		return
-	}
 	if !v.resting(h) {
 		v.offer(step{op: find, held: i})
+	}
+}
+
+// again looks once more for what a create that got no answer may have made later.
+func (v *view) again(h *relay.Held, i int) {
+	switch {
+	case h.LookAt.IsZero() || h.Unsure:
+	case h.LookAt.After(v.now):
+		v.at(h.LookAt)
+	case !v.resting(h):
+		v.offer(step{op: find, held: i})
+	}
+}
+
+// longOver forgets a doubt that no longer matters: what it may have left opens nothing.
+func (v *view) longOver(h *relay.Held) {
+	if !h.Action.Ends.IsZero() && v.now.After(h.Action.Ends.Add(v.tidy)) {
+		h.Unsure, h.LookAt = false, time.Time{}
 	}
 }
 
@@ -265,6 +292,14 @@ func (v *view) drop(h *relay.Held, i int) {
 		v.offer(step{op: revoke, held: i, object: h.Object})
 	}
 	v.old(h, i)
+}
+
+// takeBack revokes what was replaced, though what replaces it rests: a failing
+// create does not keep the old door open.
+func (v *view) takeBack(h *relay.Held, i int) {
+	if len(h.Old) > 0 {
+		v.offer(step{op: revoke, held: i, object: h.Old[0]})
+	}
 }
 
 // old revokes what was replaced.
@@ -283,11 +318,12 @@ func (v *view) unwanted(pairs []int) {
 		}
 	}
 	for _, i := range rest {
-		switch h := &v.job.Have[i]; {
-		case h.Unsure && h.Action.Kind.Findable():
+		h := &v.job.Have[i]
+		v.longOver(h)
+		v.drop(h, i) // what is known to stand goes, whether or not the look succeeds
+		v.again(h, i)
+		if h.Unsure {
 			v.unsure(h, i)
-		default:
-			v.drop(h, i)
 		}
 	}
 	if v.best.op == none {
@@ -300,7 +336,7 @@ func (v *view) unwanted(pairs []int) {
 func (v *view) forget(unwanted []int) {
 	var have []relay.Held
 	for i, h := range v.job.Have {
-		empty := h.Object == 0 && len(h.Old) == 0 && (!h.Unsure || !h.Action.Kind.Findable())
+		empty := h.Object == 0 && len(h.Old) == 0 && !h.Unsure && h.LookAt.IsZero()
 		if !slices.Contains(unwanted, i) || !empty {
 			have = append(have, h)
 		}

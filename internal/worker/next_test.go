@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"doorhook/internal/relay"
@@ -93,7 +93,25 @@ func TestNext(t *testing.T) {
 		{name: "cancelled before it was made: nothing", have: []relay.Held{{Action: schedule("s", 60), State: relay.Retrying}}},
 		{name: "cancelled while it is not known whether it was made: look", have: []relay.Held{{Action: schedule("s", 60), Unsure: true}}, op: find},
 		{name: "wanted, and not known whether it was made: look", want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Unsure: true}}, op: find},
-		{name: "not known whether the door was unlocked: unlock again", want: []relay.Action{unlockAt(noon)}, have: []relay.Held{{Action: unlockAt(noon), Unsure: true}}, op: create},
+		{name: "not known whether the door was unlocked: unlock again", want: []relay.Action{unlockAt(noon)}, have: []relay.Held{{Action: unlockAt(noon), Changes: 1}}, op: create},
+		{
+			name: "a known old link goes, though the new one cannot be looked for",
+			have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, Unsure: true}}, op: revoke, obj: 9,
+		},
+		{
+			name: "a doubt long after the window keeps no old link alive",
+			want: []relay.Action{link("l", "b@x")}, have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, Unsure: true, State: relay.Retrying, Changes: 1}},
+			now: noon.Add(2*time.Hour + day + time.Minute), op: revoke, obj: 9,
+		},
+		{
+			name: "made after a look that found nothing: look once more, later",
+			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, LookAt: later, Changes: 1}}, when: later,
+		},
+		{
+			name: "the second look is due",
+			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, LookAt: noon, Changes: 1}}, op: find,
+		},
+		{name: "cancelled before the second look: it is still made", have: []relay.Held{{Action: schedule("s", 60), LookAt: later}}, when: later},
 		{name: "unlocked: once is enough", want: []relay.Action{unlockAt(noon)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}},
 		{name: "unlocked, then moved: unlock at the new time", want: []relay.Action{unlockAt(later)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}, when: later},
 		{name: "an unlock 60 s late is too late", want: []relay.Action{unlockAt(noon)}, now: noon.Add(time.Minute)},
@@ -157,7 +175,7 @@ func (k *site) do(j relay.Job, s step, fault string) relay.Outcome {
 	switch {
 	case fault == "refused":
 		return failed(relay.Retry)
-	case fault == "rejected" && (s.op == create || s.op == resolve):
+	case fault == "rejected" && (s.op == create || s.op == resolve || s.op == change):
 		return failed(relay.Rejected)
 	case fault == "lost before" && s.op == create:
 		return failed(relay.Unsure)
@@ -202,103 +220,145 @@ func (k *site) effect(h relay.Held, s step, known []int64) relay.Outcome {
 }
 
 // TestConverges lets a booking change at random while Kisi fails at random, a
-// worker dying between any two steps included. Whatever happened, in the end
-// exactly what the last version wants stands, once.
+// worker dying between any two steps included. Whenever it comes to rest, exactly
+// what the booking wants stands, once; it always comes to rest; and in the end,
+// when all windows are long over, nothing is left.
 func TestConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		k := &site{objects: map[int64]relay.Action{}}
-		j := relay.Job{ID: "j"}
-		now := noon
-		rounds := rapid.IntRange(1, 8).Draw(t, "changes")
-		for range rounds {
-			j.Changes++
-			j.Want = drawWant(t)
-			for range rapid.IntRange(0, 6).Draw(t, "steps") {
-				d := next(&j, now, day)
-				if d.step.op == none {
-					break
-				}
-				if saved := runStep(t, k, &j, d.step, now); !saved {
-					break
-				}
-				now = now.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "seconds")) * time.Second)
+		h := &history{site: &site{objects: map[int64]relay.Action{}}, job: relay.Job{ID: "j"}, now: noon}
+		for range rapid.IntRange(1, 6).Draw(t, "changes") {
+			h.job.Changes++
+			h.job.ChangedAt = h.now
+			h.job.Want = drawWant(t, h.now)
+			for range rapid.IntRange(0, 8).Draw(t, "steps") {
+				h.step(t, rapid.SampledFrom([]string{"", "", "refused", "rejected", "lost before", "lost after", "died"}).Draw(t, "fault"))
+				h.now = h.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
 			}
 		}
-		settle(t, k, &j, now)
-		var got []string
-		for _, a := range k.objects {
-			got = append(got, string(a.Kind)+string(a.Args))
-		}
-		want := wanted(j)
-		slices.Sort(got)
-		slices.Sort(want)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("what stands is not what is wanted (-want +got):\n%s\nhave: %+v", diff, j.Have)
+		h.rest(t)
+		if len(h.site.objects) != 0 || h.job.Standing() {
+			t.Fatalf("left in the end: %v, held %+v", h.site.objects, h.job.Have)
 		}
 	})
 }
 
-// runStep takes one step; it reports false when the worker died before it could
-// save what the step came to.
-func runStep(t *rapid.T, k *site, j *relay.Job, s step, now time.Time) bool {
-	fault := rapid.SampledFrom([]string{"", "", "refused", "lost before", "lost after", "died"}).Draw(t, "fault")
-	begin(j, s, now)
-	saved := *j
-	saved.Have = slices.Clone(j.Have)
-	out := k.do(*j, s, fault)
-	if fault == "died" {
-		*j = saved
-		return false
+// history is one booking's life.
+type history struct {
+	site *site
+	job  relay.Job
+	now  time.Time
+}
+
+// step takes the next step, or lets time pass if there is none; it reports false
+// when nothing will come any more. A worker that died could not save what it came to.
+func (h *history) step(t *rapid.T, fault string) bool {
+	d := next(&h.job, h.now, day)
+	if d.step.op == none {
+		if !d.when.IsZero() && !d.when.After(h.now) {
+			t.Fatalf("it is to be looked at again at %s, which is not after %s", d.when, h.now)
+		}
+		h.checkAtRest(t)
+		if d.when.IsZero() {
+			return false
+		}
+		h.now = d.when
+		return true
 	}
-	apply(j, s, out, now, 0)
+	begin(&h.job, d.step, h.now)
+	saved := h.job
+	saved.Have = slices.Clone(h.job.Have)
+	out := h.site.do(h.job, d.step, fault)
+	if fault == "died" {
+		h.job = saved
+		return true
+	}
+	apply(&h.job, d.step, out, h.now, 0)
 	return true
 }
 
-// settle works without faults until nothing is left to do.
-func settle(t *rapid.T, k *site, j *relay.Job, now time.Time) {
-	for range 200 {
-		d := next(j, now, day)
-		if d.step.op != none {
-			begin(j, d.step, now)
-			apply(j, d.step, k.do(*j, d.step, ""), now, 0)
-			continue
-		}
-		if d.when.IsZero() || d.when.After(noon.Add(30*time.Minute)) {
+// rest works without faults until nothing is left to come.
+func (h *history) rest(t *rapid.T) {
+	for range 500 {
+		if !h.step(t, "") {
 			return
 		}
-		now = d.when
 	}
 	t.Fatal("it never comes to rest")
 }
 
-func drawWant(t *rapid.T) []relay.Action {
-	var want []relay.Action
-	for i := range rapid.IntRange(0, 3).Draw(t, "wants") {
-		key := fmt.Sprintf("r#%d", i)
-		switch rapid.IntRange(0, 2).Draw(t, "kind") {
-		case 0:
-			want = append(want, schedule(key, rapid.IntRange(1, 3).Draw(t, "minutes")*30))
-		case 1:
-			want = append(want, link(key, rapid.SampledFrom([]string{"a@x", "b@x"}).Draw(t, "email")))
-		case 2:
-			g := schedule(key, rapid.IntRange(1, 2).Draw(t, "minutes")*30)
-			g.Args = relay.Encode(map[string]any{"group_id": 7, "consequence": "unlock", "ends_at": g.Ends})
-			want = append(want, g)
+// checkAtRest compares what stands with what is wanted, unless something waits for
+// its next attempt.
+func (h *history) checkAtRest(t *rapid.T) {
+	for _, held := range h.job.Have {
+		if held.RetryAt.After(h.now) && held.Changes == h.job.Changes || !held.LookAt.IsZero() {
+			return
 		}
 	}
-	return want
+	may, must := h.wanted()
+	for id, a := range h.site.objects {
+		s := string(a.Kind) + string(a.Args)
+		if may[s]--; may[s] < 0 {
+			t.Fatalf("object %d is not wanted, or there twice: %s\nheld %+v", id, s, h.job.Have)
+		}
+		must[s]--
+	}
+	for s, n := range must {
+		if n > 0 {
+			t.Fatalf("missing: %s\nheld %+v", s, h.job.Have)
+		}
+	}
 }
 
-func wanted(j relay.Job) []string {
-	var want []string
-	for _, a := range j.Want {
+// wanted is what may stand now, and what must: what is due, not over and not given up.
+func (h *history) wanted() (may, must map[string]int) {
+	may, must = map[string]int{}, map[string]int{}
+	for _, a := range h.job.Want {
 		each := []relay.Action{a}
 		if _, ok := a.GroupToExpand(); ok {
 			each = a.Expand([]int64{1, 2})
 		}
-		for _, a := range each {
-			want = append(want, string(a.Kind)+string(a.Args))
+		for _, e := range each {
+			s := string(e.Kind) + string(e.Args)
+			may[s]++
+			gaveUp := slices.ContainsFunc(h.job.Have, func(held relay.Held) bool {
+				return (held.Action.Key == e.Key || held.Action.Key == a.Key) && (held.State == relay.Dead || held.State == relay.TooLate)
+			})
+			if e.Kind != relay.Unlock && !e.Expired(h.now) && !e.At.After(h.now) && !gaveUp {
+				must[s]++
+			}
 		}
+	}
+	return may, must
+}
+
+func drawWant(t *rapid.T, now time.Time) []relay.Action {
+	var want []relay.Action
+	for i := range rapid.IntRange(0, 3).Draw(t, "wants") {
+		key := fmt.Sprintf("r#%d", i)
+		var a relay.Action
+		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		case 0:
+			a = schedule(key, rapid.IntRange(1, 3).Draw(t, "minutes")*30)
+		case 1:
+			a = link(key, rapid.SampledFrom([]string{"a@x", "b@x"}).Draw(t, "email"))
+		case 2:
+			a = schedule(key, rapid.IntRange(1, 2).Draw(t, "minutes")*30)
+			a.Args = relay.Encode(map[string]any{"group_id": 7, "consequence": "unlock", "ends_at": a.Ends})
+		case 3:
+			a = unlockAt(now.Add(time.Duration(rapid.IntRange(-2, 3).Draw(t, "unlock in minutes")) * time.Minute))
+			a.Key = key
+		}
+		if a.Kind != relay.Unlock {
+			switch rapid.IntRange(0, 4).Draw(t, "when") {
+			case 0:
+				a.At = now.Add(time.Duration(rapid.IntRange(-1, 30).Draw(t, "at in minutes")) * time.Minute)
+			case 1:
+				if late := now.Add(time.Duration(rapid.IntRange(-1, 10).Draw(t, "late in minutes")) * time.Minute); late.Before(a.Ends) {
+					a.NotAfter = late
+				}
+			}
+		}
+		want = append(want, a)
 	}
 	return want
 }
@@ -327,5 +387,104 @@ func TestTooLate(t *testing.T) {
 				t.Error("the letter is written twice")
 			}
 		})
+	}
+}
+
+// TestKeepsTrying runs against a Kisi of which one half fails, for two hours.
+func TestKeepsTrying(t *testing.T) {
+	fail := errors.New("503")
+	tests := []struct {
+		name   string
+		job    relay.Job
+		answer func(op) relay.Outcome
+		want   map[string]int // how often each step is tried, at most; 0 is never
+		letter string
+	}{
+		{
+			name: "creates fail and looks succeed: the pauses grow all the same",
+			job:  relay.Job{Changes: 1, ChangedAt: noon, Want: []relay.Action{schedule("s", 60)}},
+			answer: func(o op) relay.Outcome {
+				if o == create {
+					return relay.Outcome{Verdict: relay.Unsure, Err: fail}
+				}
+				return relay.Outcome{Verdict: relay.OK}
+			},
+			want: map[string]int{"create": 40, "find": 80}, letter: "the last attempt: 503",
+		},
+		{
+			name:   "one of two old objects cannot be deleted: both are tried",
+			job:    relay.Job{Changes: 2, Have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9, 10}}}},
+			answer: func(op) relay.Outcome { return relay.Outcome{Verdict: relay.Retry, Err: fail} },
+			want:   map[string]int{"revoke 9": 100, "revoke 10": 100},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			j, now := tt.job, noon
+			tried := map[string]int{}
+			var letters []relay.DeadLetter
+			for now.Before(noon.Add(3 * time.Hour)) {
+				d := next(&j, now, day)
+				letters = append(letters, d.letters...)
+				if d.step.op == none {
+					if d.when.IsZero() {
+						break
+					}
+					now = d.when
+					continue
+				}
+				name := d.step.op.String()
+				if d.step.object != 0 {
+					name += fmt.Sprint(" ", d.step.object)
+				}
+				tried[name]++
+				begin(&j, d.step, now)
+				apply(&j, d.step, tt.answer(d.step.op), now, 0)
+			}
+			for name, n := range tried {
+				if n > tt.want[name] {
+					t.Errorf("%s was tried %d times, want at most %d", name, n, tt.want[name])
+				}
+			}
+			for name := range tt.want {
+				if tried[name] == 0 {
+					t.Errorf("%s was never tried", name)
+				}
+			}
+			if tt.letter != "" && (len(letters) != 1 || !strings.Contains(letters[0].Error, tt.letter)) {
+				t.Errorf("letters %+v, want one with %q", letters, tt.letter)
+			}
+		})
+	}
+}
+
+// TestRejectedStaysRejected does not turn Kisi's no into "too late" when the window ends.
+func TestRejectedStaysRejected(t *testing.T) {
+	s := schedule("s", 60)
+	j := relay.Job{ID: "j", Changes: 1, ChangedAt: noon, Want: []relay.Action{s}}
+	d := next(&j, noon, day)
+	begin(&j, d.step, noon)
+	l := apply(&j, d.step, relay.Outcome{Verdict: relay.Rejected, Err: errors.New("no such lock")}, noon, 0)
+	if l == nil || l.Cause != relay.ByKisi {
+		t.Fatalf("letter %+v", l)
+	}
+	if d = next(&j, s.NotAfter, day); len(d.letters) != 0 || j.Have[0].State != relay.Dead {
+		t.Errorf("letters %+v, state %s", d.letters, j.Have[0].State)
+	}
+}
+
+// TestDiedUnlocking leaves no trace that would keep the job for ever, and no old no.
+func TestDiedUnlocking(t *testing.T) {
+	u := unlockAt(noon)
+	for _, held := range [][]relay.Held{nil, {{Action: u, State: relay.Dead, Changes: 1, Attempts: 1}}} {
+		j := relay.Job{ID: "j", Changes: 2, ChangedAt: noon, Want: []relay.Action{u}, Have: held}
+		d := next(&j, noon, day)
+		begin(&j, d.step, noon) // and then the process dies
+		if d = next(&j, noon.Add(11*time.Second), day); d.step.op != create {
+			t.Errorf("after the lease the step is %s, want create", d.step.op)
+		}
+		if d = next(&j, noon.Add(2*time.Minute), day); d.step.op != none || j.Standing() || len(d.letters) != 1 {
+			t.Errorf("too late: step %s, standing %t, letters %d", d.step.op, j.Standing(), len(d.letters))
+		}
 	}
 }

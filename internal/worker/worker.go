@@ -20,6 +20,9 @@ type jobs interface {
 	Claim(ctx context.Context, n int) (relay.Claim, error)
 	Save(ctx context.Context, j relay.Job) (changed bool, err error)
 	Finish(ctx context.Context, j relay.Job, next time.Time, letters []relay.DeadLetter) error
+	// Adopt gives the first of objects that no other job has, and notes that j has
+	// it now; 0 if there is none.
+	Adopt(ctx context.Context, j relay.Job, k relay.Kind, objects []int64) (int64, error)
 	Wake() <-chan struct{}
 }
 
@@ -28,8 +31,8 @@ type doer interface {
 	Create(ctx context.Context, a relay.Action) relay.Outcome
 	Change(ctx context.Context, a relay.Action, object int64) relay.Outcome
 	Revoke(ctx context.Context, a relay.Action, object int64) relay.Outcome
-	// Find looks for what a create of a made, if it was sent at since or later
-	// and is none of known.
+	// Find looks for what a create of a may have made, if it was sent at since or
+	// later: all that looks like it and is none of known.
 	Find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome
 	// Locks are the locks of the group that a schedule is for.
 	Locks(ctx context.Context, a relay.Action) relay.Outcome
@@ -62,6 +65,8 @@ type Worker struct {
 	doer doer
 	log  *slog.Logger
 	opts Options
+
+	again chan struct{} // a job was handed back that has more to do
 }
 
 // New refuses options that contradict each other.
@@ -70,7 +75,7 @@ func New(j jobs, d doer, log *slog.Logger, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{jobs: j, doer: d, log: log, opts: o}, nil
+	return &Worker{jobs: j, doer: d, log: log, opts: o, again: make(chan struct{}, 1)}, nil
 }
 
 // Run works until ctx ends. Then it claims no more, lets the step that each job
@@ -135,6 +140,7 @@ func (w *Worker) rest(ctx context.Context, c relay.Claim) {
 	select {
 	case <-ctx.Done():
 	case <-w.jobs.Wake():
+	case <-w.again:
 	case <-t.C:
 	}
 }
@@ -152,12 +158,15 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 	for first := true; ; first = false {
 		d := next(&j, now(), w.opts.Tidy)
 		letters = append(letters, d.letters...)
-		if d.step.op == none || ctx.Err() != nil {
-			when := d.when
-			if d.step.op != none {
-				when = now()
-			}
-			w.finish(ctx, j, when, letters)
+		for _, l := range d.letters {
+			w.log.WarnContext(ctx, "action given up", "job", j.ID, "event", j.EventID, "rule", l.Rule, "action", l.Action.Kind, "err", l.Error)
+		}
+		if d.step.op == none {
+			w.finish(ctx, j, d.when, letters)
+			return
+		}
+		if ctx.Err() != nil || len(letters) > 0 { // letters are saved with the state that they are about, or a crash would lose them
+			w.handBack(ctx, j, now(), letters)
 			return
 		}
 		ready, err := w.ready(ctx, &j, d.step, first, now())
@@ -166,7 +175,7 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 			return
 		}
 		if !ready {
-			w.finish(ctx, j, now(), letters)
+			w.handBack(ctx, j, now(), letters)
 			return
 		}
 		if l := w.take(ctx, &j, d.step, now); l != nil {
@@ -214,7 +223,7 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 	case revoke:
 		return w.doer.Revoke(ctx, h.Action, s.object)
 	case find:
-		return w.doer.Find(ctx, h.Action, h.TriedAt, objects(j))
+		return w.find(ctx, j, h)
 	case change:
 		return w.doer.Change(ctx, s.want, s.object)
 	case resolve:
@@ -222,6 +231,21 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 	default:
 		return w.doer.Create(ctx, s.want)
 	}
+}
+
+// find looks for what a create of h made, and takes nothing that is another
+// booking's: two may ask for the same.
+func (w *Worker) find(ctx context.Context, j relay.Job, h relay.Held) relay.Outcome {
+	out := w.doer.Find(ctx, h.Action, h.TriedAt, objects(j))
+	if out.Verdict != relay.OK || len(out.Objects) == 0 {
+		return out
+	}
+	object, err := w.jobs.Adopt(ctx, j, h.Action.Kind, out.Objects)
+	if err != nil {
+		return relay.Outcome{Verdict: relay.Retry, Err: err}
+	}
+	out.Object = object
+	return out
 }
 
 // objects are all that j is known to have: what was found and is one of them
@@ -232,6 +256,15 @@ func objects(j relay.Job) []int64 {
 		known = append(append(known, h.Old...), h.Object)
 	}
 	return known
+}
+
+// handBack lets a job go that has more to do now.
+func (w *Worker) handBack(ctx context.Context, j relay.Job, now time.Time, letters []relay.DeadLetter) {
+	w.finish(ctx, j, now, letters)
+	select {
+	case w.again <- struct{}{}:
+	default:
+	}
 }
 
 // finish lets the job go. If that cannot be saved, the lease runs out and
