@@ -45,7 +45,7 @@ func RunDemo(ctx context.Context, d Demo) error {
 	}
 	defer fake.Close()
 	a, err := New(ctx, Settings{
-		Rules: d.Rules, RulesDir: d.RulesDir, Getenv: func(string) string { return demoToken }, Listen: cmp.Or(d.Listen, "127.0.0.1:0"),
+		Rules: d.Rules, RulesDir: d.RulesDir, Getenv: func(string) string { return demoToken }, Listen: cmp.Or(d.Listen, "127.0.0.1:0"), AdminToken: demoToken,
 		Kisi: Kisi{URL: kisiURL, APIKey: kisifake.DefaultKey, Integration: "Skedda"}, Version: d.Version,
 	})
 	if err != nil {
@@ -56,12 +56,19 @@ func RunDemo(ctx context.Context, d Demo) error {
 	defer stop()
 	var wg sync.WaitGroup
 	var runErr error
-	wg.Go(func() { runErr = a.Run(running) })
+	ended := make(chan struct{})
+	wg.Go(func() {
+		defer close(ended)
+		runErr = a.Run(running)
+	})
 	show.printf("doorhook demo: all in this process: an embedded Redis, a pretend Kisi, and the rules in %s.\n", d.RulesDir)
 	err = show.tell(ctx, fake)
 	if err == nil && !d.Exit {
 		show.invite(kisiURL)
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-ended:
+		}
 	}
 	stop()
 	wg.Wait()

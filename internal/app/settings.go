@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"doorhook/internal/relay"
@@ -67,7 +68,7 @@ func (s Settings) checkListener() error {
 	if err != nil {
 		return fmt.Errorf("listen on %q: write host:port, for example %s", s.Listen, DefaultListen)
 	}
-	if host == "localhost" || s.AdminToken != "" {
+	if host == "localhost" || strings.TrimSpace(s.AdminToken.Reveal()) != "" {
 		return nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {

@@ -324,6 +324,7 @@ func TestRefusesToStart(t *testing.T) {
 	}{
 		{"a public listener without a token", func(s *Settings) { s.Listen = "0.0.0.0:0" }, "DOORHOOK_ADMIN_TOKEN"},
 		{"any address without a token", func(s *Settings) { s.Listen = ":0" }, "DOORHOOK_ADMIN_TOKEN"},
+		{"a blank token", func(s *Settings) { s.Listen, s.AdminToken = ":0", " " }, "DOORHOOK_ADMIN_TOKEN"},
 		{"no address", func(s *Settings) { s.Listen = "8080" }, "host:port"},
 		{"no key", func(s *Settings) { s.Kisi.APIKey = "" }, "KISI_API_KEY"},
 		{"a key and a sign-in", func(s *Settings) { s.Kisi.Email, s.Kisi.Password = "a@b", "p" }, "KISI_API_KEY"},

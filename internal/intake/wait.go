@@ -3,7 +3,9 @@ package intake
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"doorhook/internal/relay"
@@ -84,9 +86,7 @@ func progressOf(p relay.Plan, job relay.Job, now time.Time) progress {
 			pr.faults = append(pr.faults, a.Rule+": "+s.fault)
 		}
 	}
-	if len(actions) == 0 && len(p.Undecided) == 0 { // nothing is wanted, so what stands is to go
-		pr.open = job.Standing()
-	}
+	pr.open = pr.open || slices.ContainsFunc(job.Have, func(h relay.Held) bool { return leftover(job, h) })
 	pr.status = statusOf(pr, due, later)
 	return pr
 }
@@ -110,6 +110,17 @@ func (pr *progress) count(kind relay.Kind, objects []int64) {
 	}
 }
 
+// leftover reports whether something of h is in Kisi, or may be, that the job does
+// not want any more: until it is gone, nothing is done.
+func leftover(job relay.Job, h relay.Held) bool {
+	if h.Object == 0 && len(h.Old) == 0 && !h.Unsure {
+		return false
+	}
+	return !slices.ContainsFunc(job.Want, func(w relay.Action) bool {
+		return w.Key == h.Action.Key || strings.HasPrefix(h.Action.Key, w.Key+"/")
+	})
+}
+
 // standing is how one action stands.
 type standing struct {
 	open    bool
@@ -126,7 +137,6 @@ func standingOf(a relay.Action, held map[string]relay.Held) standing {
 	if !isGroup || len(own.Locks) == 0 || s.fault != "" {
 		return s
 	}
-	s.open = false
 	for _, lock := range own.Locks {
 		child := standingOfHeld(held[a.Key+"/"+strconv.FormatInt(lock, 10)])
 		s.open = s.open || child.open
@@ -139,7 +149,7 @@ func standingOf(a relay.Action, held map[string]relay.Held) standing {
 }
 
 func standingOfHeld(h relay.Held) standing {
-	var s standing
+	s := standing{open: h.Unsure || len(h.Old) > 0}
 	if h.Object != 0 {
 		s.objects = []int64{h.Object}
 	}

@@ -23,7 +23,11 @@ func TestProgress(t *testing.T) {
 	group := relay.Action{Key: "g", Rule: "g", Kind: relay.Schedule, Args: relay.Encode(map[string]int{"group_id": 5})}
 	later := func(a relay.Action) relay.Action { a.At = noon.Add(time.Second); return a }
 	now := func(a relay.Action) relay.Action { a.At = noon; return a }
-	locks := relay.Held{Action: relay.Action{Key: "g"}, Locks: []int64{8, 9}}
+	locks := relay.Held{Action: relay.Action{Key: "g"}, Locks: []int64{8, 9}, State: relay.Done}
+	asking := locks
+	asking.State = relay.Retrying
+	replaced := held("a", relay.Done, 11)
+	replaced.Old = []int64{10}
 	failed := held("a", relay.Dead, 0)
 	failed.Error = "group 5 does not exist"
 	revoking := held("old", relay.Retrying, 77)
@@ -54,11 +58,18 @@ func TestProgress(t *testing.T) {
 		{"group half done", planOf(group), []relay.Held{locks, held("g/8", relay.Done, 21)}, relay.Pending, true, `,"schedule_id":21`},
 		{"group done", planOf(group), []relay.Held{held("g/9", relay.Done, 22), locks, held("g/8", relay.Done, 21)}, relay.Finished, false, `,"schedule_id":"21, 22"`},
 		{"group half failed", planOf(group), []relay.Held{locks, held("g/8", relay.Dead, 0), held("g/9", relay.Done, 22)}, relay.Failed, false, `,"schedule_id":22,"error":"g: failed"`},
+		{"group asked for again", planOf(group), []relay.Held{asking, held("g/8", relay.Done, 21), held("g/9", relay.Done, 22)}, relay.Pending, true, `,"schedule_id":"21, 22"`},
+		{"what it replaces is still there", planOf(link("a")), []relay.Held{replaced}, relay.Pending, true, `,"group_link_id":11`},
+		{"what no rule wants now is still there", planOf(link("a")), []relay.Held{held("a", relay.Done, 11), held("b", relay.Done, 12)}, relay.Pending, true, `,"group_link_id":11`},
 		{"group failed", planOf(group), []relay.Held{held("g", relay.TooLate, 0)}, relay.Failed, false, `,"error":"g: its time is over; nothing will be sent"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			pr := progressOf(tt.plan, relay.Job{Have: tt.have}, noon)
+			want := tt.plan.Actions()
+			for _, rule := range tt.plan.Undecided {
+				want = append(want, relay.Action{Key: rule, Rule: rule})
+			}
+			pr := progressOf(tt.plan, relay.Job{Want: want, Have: tt.have}, noon)
 			if pr.status != tt.want || pr.open != tt.open {
 				t.Errorf("status %s, open %v", pr.status, pr.open)
 			}
@@ -80,7 +91,7 @@ func waitingRequest(wait string) Request {
 // jobWith is a job that a worker let go of after so many looks.
 func jobWith(after int, h ...relay.Held) func(int) (relay.Job, bool, error) {
 	return func(look int) (relay.Job, bool, error) {
-		j := relay.Job{Changes: 1, Have: h}
+		j := relay.Job{Changes: 1, Want: []relay.Action{{Key: "a"}, {Key: "b"}, {Key: "a#0"}}, Have: h}
 		if look >= after {
 			j.Worked = 1
 		}
@@ -142,7 +153,7 @@ func TestActionsFallDueWhileWaiting(t *testing.T) {
 			if time.Since(start) > 600*time.Millisecond {
 				h = append(h, held("soon#0", relay.Done, 0))
 			}
-			return relay.Job{Worked: 1, Have: h}, true, nil
+			return relay.Job{Worked: 1, Want: []relay.Action{{Key: "a"}, {Key: "b"}, {Key: "a#0"}}, Have: h}, true, nil
 		}}
 		a, err := New(book{trigger: open("skedda"), plan: planOf(unlock("now"), soon)}, store, options()).Receive(t.Context(), waitingRequest("10"))
 		if err != nil || a.Status != relay.Finished || time.Since(start) < 600*time.Millisecond {

@@ -1,9 +1,12 @@
 package web
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // listener knows its connections, so that those that hold up a shutdown can be
@@ -25,8 +28,14 @@ type conn struct {
 	spoke atomic.Bool
 }
 
+// Accept waits while the process is out of file descriptors: an error would end
+// the server, and strangers can open connections.
 func (l *listener) Accept() (net.Conn, error) {
 	inner, err := l.Listener.Accept()
+	for errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
+		<-time.After(50 * time.Millisecond)
+		inner, err = l.Listener.Accept()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,11 @@ func (s *Server) refuse(c *fiber.Ctx, err error) error {
 		drain(c.Context().Conn())
 	}
 	s.fail(c, err)
-	s.logRequest(c, unmatched, 0, err)
+	select {
+	case <-s.closing: // it is we who cut it off
+	default:
+		s.logRequest(c, unmatched, 0, err)
+	}
 	return nil
 }
 

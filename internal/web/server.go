@@ -29,6 +29,7 @@ type Options struct {
 	MaxWait     time.Duration // the longest waiting that adds to Timeout; 25 s if unset
 	ReadTimeout time.Duration // for a request to arrive; 15 s if unset
 	IdleTimeout time.Duration // between two requests on a connection; 60 s if unset
+	MaxConns    int           // connections at a time, each of which may hold a body; 512 if unset
 	Grace       time.Duration // for requests under way when Serve's context ends; 30 s if unset
 
 	Log *slog.Logger // none if unset
@@ -44,6 +45,7 @@ func (o Options) withDefaults() Options {
 	o.MaxWait = cmp.Or(o.MaxWait, 25*time.Second)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 15*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
+	o.MaxConns = cmp.Or(o.MaxConns, 512)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
@@ -83,6 +85,7 @@ func (s *Server) config() fiber.Config {
 		ReadTimeout:           s.o.ReadTimeout,
 		IdleTimeout:           s.o.IdleTimeout,
 		ReadBufferSize:        headerLimit,
+		Concurrency:           s.o.MaxConns,
 		CaseSensitive:         true,
 		StrictRouting:         true,
 		DisableStartupMessage: true,
