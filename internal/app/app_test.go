@@ -169,6 +169,9 @@ rules:
   - name: group
     when: payload.group != nil
     do: [{schedule: {group_id: "${payload.group}", starts_at: "${start}", ends_at: "${end}"}}]
+  - name: front
+    when: payload.front == true
+    do: [{schedule: {lock_id: 22290, name: Front door, starts_at: "${start}", ends_at: "${end}"}}]
   - name: unlock
     when: payload.unlock != nil
     at: now() + duration(payload.after ?? "0s")
@@ -286,9 +289,13 @@ func (h *house) settle(want relay.Status, payload map[string]any) map[string]any
 
 // booking is a booking of tomorrow, from hour to hour.
 func booking(version, from, to int, more ...any) map[string]any {
+	return bookingOf("b1", version, from, to, more...)
+}
+
+func bookingOf(id string, version, from, to int, more ...any) map[string]any {
 	day := time.Now().UTC().AddDate(0, 0, 1).Truncate(24 * time.Hour)
 	p := map[string]any{
-		"booking": "b1", "version": version,
+		"booking": id, "version": version,
 		"start": day.Add(time.Duration(from) * time.Hour).Format(time.RFC3339), "end": day.Add(time.Duration(to) * time.Hour).Format(time.RFC3339),
 	}
 	for i := 0; i+1 < len(more); i += 2 {

@@ -187,6 +187,26 @@ func TestKisiFails(t *testing.T) {
 	}
 }
 
+// TestTwoBookingsAskForTheSame lets two bookings ask for the same door at the same
+// time under the same name, and loses the second one's request. What the first one
+// has is not taken for the second's, and stays when the second is cancelled.
+func TestTwoBookingsAskForTheSame(t *testing.T) {
+	onEach(t, func(t *testing.T, redis string) {
+		h := startHouse(t, redis)
+		front := func(booking string, version int, more ...any) map[string]any {
+			return bookingOf(booking, version, 10, 11, append(more, "front", true)...)
+		}
+		h.settle(relay.Finished, front("a", 1))
+		h.fake.Fail(kisifake.Fault{Method: "POST", Path: "/schedules", Status: 503})
+		h.settle(relay.Finished, front("b", 1))
+		h.stands(0, 2)
+		h.settle(relay.Finished, front("b", 2, "status", "cancelled"))
+		h.stands(0, 1)
+		h.settle(relay.Finished, front("a", 2, "status", "cancelled"))
+		h.stands(0, 0)
+	})
+}
+
 // TestRejected is a request that Kisi will never take: it is not repeated, and
 // the next message of the booking may do better.
 func TestRejected(t *testing.T) {

@@ -102,6 +102,7 @@ type Field struct {
 	Name     string
 	Type     Type
 	Required bool
+	Filled   bool     // if it is given, nil and blank text are mistakes
 	OneOf    []string // the texts it may be; nil allows any
 	Default  any      // what Kisi assumes, or doorhook in its place
 }
@@ -128,7 +129,7 @@ var Fields = map[Kind][]Field{
 	GroupLink: {
 		{Name: "group_id", Type: ID, Required: true},
 		{Name: "name", Type: Text},
-		{Name: "email", Type: Text},
+		{Name: "email", Type: Text, Filled: true}, // a link that is mailed to nobody is of use to nobody
 		{Name: "phone", Type: Text},
 		{Name: "valid_from", Type: Time},
 		{Name: "valid_until", Type: Time},

@@ -29,9 +29,16 @@ type Held struct {
 	Attempts int       `json:"attempts,omitempty"` // that failed in a row
 	TriedAt  time.Time `json:"tried_at,omitzero"`  // when the first create that may have had its effect was sent
 	Unsure   bool      `json:"unsure,omitempty"`   // a create may have had its effect: look before the next
-	LookAt   time.Time `json:"look_at,omitzero"`   // when to look once more for what Kisi may have finished after the look
+	Lost     []Lost    `json:"lost,omitempty"`     // creates without an answer that a look did not find, and Kisi may still finish
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Error    string    `json:"error,omitempty"` // of the last attempt
+}
+
+// Lost is a create that got no answer and had no effect when it was looked for.
+type Lost struct {
+	Action  Action    `json:"action"`
+	TriedAt time.Time `json:"tried_at"`
+	LookAt  time.Time `json:"look_at"` // when to look once more
 }
 
 // State is how an action stands.

@@ -65,6 +65,10 @@ func (b builder) action(i int, x *effect, at time.Time) ([]relay.Action, error) 
 	if a.NotAfter, err = b.notAfter(a); err != nil {
 		return nil, err
 	}
+	if !at.IsZero() && !a.NotAfter.IsZero() && !at.Before(a.NotAfter) {
+		return nil, &failure{e: b.rule.at, msg: fmt.Sprintf("at (%s) is when it is too late already (%s): it would never be sent",
+			at.Format(time.RFC3339), a.NotAfter.Format(time.RFC3339))}
+	}
 	if _, ok := args["name"]; !ok && x.kind != relay.Unlock {
 		args["name"] = b.defaultName() // Kisi requires one for a link, and it makes a schedule findable
 	}
@@ -134,7 +138,7 @@ func (b builder) args(x *effect) (map[string]any, error) {
 			return nil, err
 		}
 		if blank(raw) {
-			if f.Required || f.Type != relay.Text {
+			if f.Required || f.Filled || f.Type != relay.Text {
 				// An end that got lost would open a door for ever; a lock that got lost opens none.
 				return nil, b.run.errAt(v, "%s.%s is nil", x.kind, f.Name)
 			}
@@ -207,14 +211,21 @@ func (b builder) notAfter(a relay.Action) (time.Time, error) {
 func (b builder) expiry(v any, due time.Time) (time.Time, error) {
 	switch v := v.(type) {
 	case time.Duration:
-		return due.Add(v), nil
+		return after(due, v)
 	case string:
 		if d, ok := parseDuration(v); ok {
-			return due.Add(d), nil
+			return after(due, d)
 		}
 	}
 	t, err := zoned{b.run.file.zone}.read(v)
 	return t.UTC(), err
+}
+
+func after(due time.Time, d time.Duration) (time.Time, error) {
+	if d <= 0 {
+		return due, fmt.Errorf("%s is no time at all", d)
+	}
+	return due.Add(d), nil
 }
 
 // convert makes of a value what the field takes: int64, []int64, string,
@@ -261,7 +272,7 @@ func idOf(v any) (int64, error) {
 }
 
 func idsOf(v any) ([]int64, error) {
-	list, ok := v.([]any)
+	list, ok := listOf(v)
 	if !ok {
 		list = []any{v}
 	}

@@ -22,10 +22,10 @@ import (
 const (
 	maxSource   = 8 << 10 // bytes of text
 	maxNodes    = 500
-	maxSteps    = 100_000 // turns of loops, for all expressions of one event
-	maxText     = 1 << 20 // bytes of text built, for all expressions of one event
-	maxElements = 100_000 // elements of lists and maps built, for one expression
-	maxTime     = 100 * time.Millisecond
+	maxSteps    = 100_000     // turns of loops, for all expressions of one event
+	maxText     = 1 << 20     // bytes of text built, for all expressions of one event
+	maxElements = 100_000     // elements of lists and maps built, for one expression
+	maxTime     = time.Second // reached by what the other bounds count too cheaply, and by a machine that stands still
 )
 
 // expression is a compiled expression that knows where it stands.
@@ -122,6 +122,7 @@ func commented(src *source, n *yaml.Node) bool {
 }
 
 var (
+	wantsOther  = regexp.MustCompile(`^interface conversion: (?:interface \{\}|anything|any) is (.+), not (\S+)`)
 	unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 	fetchFrom   = regexp.MustCompile(`^cannot fetch (\S+) from (.+)$`)
 )
@@ -162,6 +163,12 @@ func plainWords(msg string) string {
 	}
 	if strings.HasPrefix(msg, "invalid operation: int(string)") {
 		return "a field is asked of a list or a text, which has none"
+	}
+	if m := wantsOther.FindStringSubmatch(msg); m != nil {
+		return plainWords(fmt.Sprintf("this takes %s, not %s", strings.Replace(m[2], "string", "text", 1), m[1]))
+	}
+	if strings.Contains(msg, "reflect.Value") || strings.Contains(msg, "reflect:") {
+		return "this does not work with such a value"
 	}
 	return strings.NewReplacer(
 		"map[string]interface {}", "an object", "[]interface {}", "a list", "interface {}", "anything",
@@ -208,6 +215,27 @@ func (g *guard) Visit(node *ast.Node) {
 		n.Node = g.at(n.Node, &ast.SequenceNode{Nodes: []ast.Node{g.call(n.Node, "__tick"), n.Node}})
 	case *ast.BinaryNode:
 		g.binary(node, n)
+	case *ast.CallNode:
+		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
+			g.function(node, id.Value, n.Arguments)
+		}
+	case *ast.BuiltinNode:
+		g.function(node, n.Name, n.Arguments)
+	}
+}
+
+// function charges for what a function builds, and reads a pattern that stands in
+// the rule before any event does.
+func (g *guard) function(node *ast.Node, name string, args []ast.Node) {
+	if name == "extract" && len(args) == 2 {
+		if p, ok := args[1].(*ast.StringNode); ok {
+			if _, err := compilePattern(p.Value); err != nil {
+				g.refuse(p, err.Error())
+			}
+		}
+	}
+	if slices.Contains(strings.Fields("split upper lower replace join sort reverse keys values take map filter string trim format"), name) {
+		g.replace(node, g.call(*node, "__cap", *node))
 	}
 }
 
@@ -230,11 +258,29 @@ func (g *guard) member(node *ast.Node, n *ast.MemberNode) {
 	if path := pathOf(n); path != nil && slices.Contains(g.scope.env0(), path[0]) {
 		g.sees = append(g.sees, path)
 	}
-	_, constant := n.Property.(*ast.StringNode)
-	if constant || n.Optional || n.Method {
+	if _, constant := n.Property.(*ast.StringNode); constant || n.Method {
+		// Behind an a?.[b] the rest of the chain answers nil too, as behind an a?.b.
+		if c, ok := n.Node.(*ast.CallNode); ok && !n.Method && c.Callee.String() == "__maybe" {
+			n.Optional = true
+		}
 		return
 	}
-	g.replace(node, g.call(n, "__at", n.Node, n.Property))
+	name := "__at"
+	base := n.Node
+	if n.Optional || optional(base) {
+		name = "__maybe"
+		base = g.at(base, &ast.ChainNode{Node: base})
+	}
+	g.replace(node, g.call(n, name, base, n.Property))
+}
+
+// optional reports whether a chain of members has a ?. in it.
+func optional(n ast.Node) bool {
+	if c, ok := n.(*ast.ChainNode); ok {
+		return optional(c.Node)
+	}
+	m, ok := n.(*ast.MemberNode)
+	return ok && (m.Optional || optional(m.Node))
 }
 
 func (g *guard) binary(node *ast.Node, n *ast.BinaryNode) {
@@ -244,15 +290,19 @@ func (g *guard) binary(node *ast.Node, n *ast.BinaryNode) {
 			g.replace(node, g.call(n, "__cap", n))
 		}
 	case "in":
-		switch n.Right.(type) {
-		case *ast.ArrayNode, *ast.BinaryNode: // a list or a range that stands there: expr does it well
-		default:
+		if r, ok := n.Right.(*ast.BinaryNode); !ok || r.Operator != ".." { // a range is never made into a list
 			g.replace(node, g.call(n, "__in", n.Left, n.Right))
 		}
 	case "matches":
-		if _, constant := n.Right.(*ast.StringNode); !constant {
+		p, constant := n.Right.(*ast.StringNode)
+		if !constant {
 			g.refuse(n, `the pattern after "matches" must stand in the rule itself`)
+			return
 		}
+		if _, err := compilePattern(p.Value); err != nil {
+			g.refuse(p, err.Error())
+		}
+		g.replace(node, g.call(n, "__matches", n.Left, n.Right))
 	}
 }
 

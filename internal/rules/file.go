@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,8 +68,9 @@ var (
 	authKeys = []string{"bearer", "basic", "header", "query", "none"}
 
 	// answerFields are the fields of every answer, which respond must not hide.
-	answerFields = []string{"status", "event_id", "job_id", "rules", "actions", "group_link_id", "schedule_id", "error"}
+	answerFields = []string{"status", "event_id", "job_id", "rules", "actions", "group_link_id", "schedule_id", "error", "plan", "problems"}
 
+	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 	triggerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 )
 
@@ -92,6 +94,9 @@ func (fl *fileLoader) load(shared map[string]any) {
 	for name, to := range map[string]**expression{"id": &fl.f.id, "booking": &fl.f.booking, "version": &fl.f.version, "cancelled": &fl.f.cancelled} {
 		if e, ok := fl.keys[name]; ok {
 			*to = fl.expression(e.node, name, fl.f.scope)
+			if name == "cancelled" {
+				fl.gives(e, *to)
+			}
 		}
 	}
 	fl.respond()
@@ -125,7 +130,7 @@ func (fl *fileLoader) head() {
 	}
 	if e, ok := fl.keys["timezone"]; ok {
 		if name, ok := fl.scalar(e.node, "timezone"); ok {
-			zone, err := zoneNamed(name)
+			zone, err := loadZone(name)
 			if err != nil {
 				fl.errorf(e.node, "%v", err)
 			}
@@ -142,6 +147,8 @@ func (fl *fileLoader) auth() {
 		return
 	}
 	nodes := []*yaml.Node{e.node}
+	before := len(fl.errs)
+	defer func() { fl.src.hide(fl.errs[before:], e.key.Line, lastLine(e.node)) }()
 	if e.node.Kind == yaml.SequenceNode {
 		nodes = fl.items(e.node, "auth")
 	}
@@ -172,7 +179,13 @@ func (fl *fileLoader) oneAuth(a entry) {
 	default:
 		way.Name, way.Secret, ok = fl.namedSecret(a)
 	}
-	if ok {
+	switch {
+	case !ok:
+	case a.name == "query" && slices.Contains([]string{"wait", "dry_run"}, way.Name):
+		fl.errorf(a.node, "the query parameter %s means something else", way.Name)
+	case a.name == "header" && !headerName.MatchString(way.Name):
+		fl.errorf(a.node, "this is not the name of a header")
+	default:
 		fl.f.trigger.Auth = append(fl.f.trigger.Auth, way)
 	}
 }
@@ -217,7 +230,6 @@ func (fl *fileLoader) secret(n *yaml.Node, what string) (relay.Secret, bool) {
 	}
 	if len(found) == 0 {
 		fl.errorf(n, "a secret does not belong into a file: put it into a variable and write ${env.NAME}")
-		fl.errs[len(fl.errs)-1].Source = "" // the line has the secret in it
 		return "", false
 	}
 	var b strings.Builder
@@ -339,6 +351,7 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 	outer := fl.f.scope
 	if e, ok := keys["each"]; ok {
 		r.each = fl.expression(e.node, "each", outer)
+		fl.gives(e, r.each)
 	}
 	sc := scope{functions: outer.functions, tables: outer.tables, lets: map[string]int{}, each: r.each != nil}
 	maps.Copy(sc.lets, outer.lets)
@@ -349,6 +362,7 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 	for name, to := range map[string]**expression{"when": &r.when, "at": &r.at} {
 		if e, ok := keys[name]; ok {
 			*to = fl.expression(e.node, name, sc)
+			fl.gives(e, *to)
 		}
 	}
 	if e, ok := keys["expires"]; ok {
@@ -360,6 +374,32 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 		fl.effects(r, e.node, sc)
 	}
 	return r
+}
+
+// gives refuses an expression that surely gives something else than its key takes.
+func (fl *fileLoader) gives(e entry, x *expression) {
+	if x == nil {
+		return
+	}
+	of := x.program.Node().Type()
+	if of == nil || of.Kind() == reflect.Interface {
+		return
+	}
+	isTime := of == reflect.TypeFor[time.Time]()
+	var ok bool
+	switch e.name {
+	case "when", "cancelled":
+		ok = of.Kind() == reflect.Bool
+	case "at":
+		ok = isTime || of.Kind() == reflect.String || of.Kind() == reflect.Int
+	case "each":
+		ok = of.Kind() == reflect.Slice
+	}
+	if !ok {
+		want := map[string]string{"when": "true or false", "cancelled": "true or false", "at": "a time", "each": "a list"}[e.name]
+		line, col := fl.src.position(e.node, 0)
+		fl.errs = append(fl.errs, fl.src.errorf(line, col, "%s takes %s, and this never gives that", e.name, want))
+	}
 }
 
 // expires takes a duration as text, or ${…} that gives a duration or a time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,9 +21,9 @@ import (
 // a gigabyte and are left out; string, join, replace are ours.
 func safeBuiltins() []string {
 	return strings.Fields(`
-		len abs ceil floor round int float trim trimPrefix trimSuffix upper lower split
+		len abs ceil floor round trim trimPrefix trimSuffix split
 		indexOf lastIndexOf hasPrefix hasSuffix sum mean median first last get take
-		keys values reverse sort
+		reverse sort
 		all any one none filter map count find findIndex findLast groupBy sortBy reduce`)
 }
 
@@ -78,10 +79,16 @@ func ownFunctions(zone *time.Location) []function {
 		{"extract", extract, []any{new(func(any, string) any)}},
 		{"lookup", lookup, []any{new(func(any, any) any), new(func(any, any, any) any)}},
 		{"number", numberOf, []any{new(func(any) any)}},
+		{"int", intOf, []any{new(func(any) int)}},
+		{"float", floatOf, []any{new(func(any) float64)}},
+		{"upper", textFunction(strings.ToUpper), []any{new(func(any) string)}},
+		{"lower", textFunction(strings.ToLower), []any{new(func(any) string)}},
+		{"keys", keysOf, []any{new(func(any) any)}},
+		{"values", valuesOf, []any{new(func(any) any)}},
 		{"string", func(a ...any) (any, error) { return textOf(a[0]) }, []any{new(func(any) string)}},
 		{"min", extreme(-1), []any{new(func(...any) any)}},
 		{"max", extreme(+1), []any{new(func(...any) any)}},
-		{"replace", replace, []any{new(func(string, string, string) string)}},
+		{"replace", replace, []any{new(func(any, string, string) string)}},
 		{"join", join, []any{new(func(any) string), new(func(any, string) string)}},
 	}
 }
@@ -134,52 +141,113 @@ func parseDuration(s string) (time.Duration, bool) {
 	return days + d, err == nil
 }
 
-// emailIn is the first address in a text, in lower case; nil if there is none.
+// emailIn is the first address in a text, in lower case; nil if there is none. It
+// looks at each @ and at what stands around it, so it takes no longer than reading.
 func emailIn(a ...any) (any, error) {
-	if a[0] == nil {
-		return nil, nil
-	}
 	s, err := textOf(a[0])
 	if err != nil {
 		return nil, err
 	}
-	found := emailPattern().FindString(s)
-	if found == "" {
-		return nil, nil
+	for i := 0; i < len(s); i++ {
+		if s[i] != '@' {
+			continue
+		}
+		from, to := i, i+1
+		for from > max(0, i-64) && inAddress(s[from-1], "._%+-") {
+			from--
+		}
+		for to < min(len(s), i+255) && inAddress(s[to], ".-") {
+			to++
+		}
+		if found := address().FindString(s[from:to]); found != "" {
+			return strings.ToLower(found), nil
+		}
 	}
-	return strings.ToLower(found), nil
+	return nil, nil
 }
 
-var emailPattern = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._%+\-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}`)
+func inAddress(b byte, also string) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte(also, b) >= 0
+}
+
+var address = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}`)
 })
 
-// patterns keeps compiled patterns. A rule file has a handful of them; one that
-// makes them up from payloads is held to a number.
-var patterns = &patternCache{known: map[string]*regexp.Regexp{}}
+// maxProgram and maxWork bound a search: it takes time by the size of the pattern's
+// program times the length of the text.
+const (
+	maxProgram = 4000
+	maxWork    = 20_000_000
+)
+
+// pattern is a compiled pattern with the size of its program.
+type pattern struct {
+	*regexp.Regexp
+	size int
+}
+
+// compilePattern refuses what is too large to be searched with.
+func compilePattern(text string) (pattern, error) {
+	if len(text) > 1000 {
+		return pattern{}, errors.New("the pattern is longer than 1,000 bytes")
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return pattern{}, fmt.Errorf("the pattern is not a regular expression: %w", err)
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return pattern{}, fmt.Errorf("the pattern is not a regular expression: %w", err)
+	}
+	if len(prog.Inst) > maxProgram {
+		return pattern{}, errors.New("the pattern is too large: what it repeats, it repeats too often")
+	}
+	re, err := regexp.Compile(text)
+	return pattern{re, len(prog.Inst)}, err
+}
+
+// patterns keeps compiled patterns, up to a number, for all rules of the process.
+var patterns = &patternCache{known: map[string]pattern{}}
 
 type patternCache struct {
 	sync.Mutex
-	known map[string]*regexp.Regexp
+	known map[string]pattern
 }
 
-func (c *patternCache) get(p string) (*regexp.Regexp, error) {
+func (c *patternCache) get(text string) (pattern, error) {
+	c.Lock()
+	p, ok := c.known[text]
+	c.Unlock()
+	if ok {
+		return p, nil
+	}
+	p, err := compilePattern(text)
+	if err != nil {
+		return p, err
+	}
 	c.Lock()
 	defer c.Unlock()
-	if re, ok := c.known[p]; ok {
-		return re, nil
-	}
-	if len(p) > 1000 {
-		return nil, fmt.Errorf("the pattern is longer than 1,000 bytes")
-	}
-	re, err := regexp.Compile(p)
-	if err != nil {
-		return nil, fmt.Errorf("the pattern is not a regular expression: %w", err)
-	}
 	if len(c.known) < 256 {
-		c.known[p] = re
+		c.known[text] = p
 	}
-	return re, nil
+	return p, nil
+}
+
+// subject is the pattern and the text to search with it, if that is not too much work.
+func subject(v any, text string) (pattern, string, error) {
+	s, err := textOf(v)
+	if err != nil {
+		return pattern{}, "", err
+	}
+	p, err := patterns.get(text)
+	if err != nil {
+		return p, "", err
+	}
+	if p.size*len(s) > maxWork {
+		return p, "", fmt.Errorf("a text of %d bytes is too long for this pattern", len(s))
+	}
+	return p, s, nil
 }
 
 // extract is what the first group of the pattern matches, or all of it if it
@@ -188,11 +256,11 @@ func extract(a ...any) (any, error) {
 	if a[0] == nil {
 		return nil, nil
 	}
-	s, err := textOf(a[0])
+	in, err := textArg(a, 1)
 	if err != nil {
 		return nil, err
 	}
-	re, err := patterns.get(a[1].(string))
+	re, s, err := subject(a[0], in)
 	if err != nil {
 		return nil, err
 	}
@@ -263,21 +331,35 @@ func textOf(v any) (string, error) {
 }
 
 func replace(a ...any) (any, error) {
-	s, old, with := a[0].(string), a[1].(string), a[2].(string)
-	if len(s)+strings.Count(s, old)*max(len(with)-len(old), 0) > maxText/16 {
+	s, err := textOf(a[0])
+	if err != nil {
+		return nil, err
+	}
+	old, err := textArg(a, 1)
+	if err != nil {
+		return nil, err
+	}
+	with, err := textArg(a, 2)
+	if err != nil {
+		return nil, err
+	}
+	if len(s)+strings.Count(s, old)*max(len(with)-len(old), 0) > maxText {
 		return nil, errTooMuch
 	}
 	return strings.ReplaceAll(s, old, with), nil
 }
 
 func join(a ...any) (any, error) {
-	list, ok := a[0].([]any)
+	list, ok := listOf(a[0])
 	if !ok {
 		return nil, fmt.Errorf("join takes a list, not %s", typeName(a[0]))
 	}
 	sep := ""
 	if len(a) > 1 {
-		sep = a[1].(string)
+		var err error
+		if sep, err = textArg(a, 1); err != nil {
+			return nil, err
+		}
 	}
 	var b strings.Builder
 	for i, v := range list {
@@ -289,11 +371,73 @@ func join(a ...any) (any, error) {
 			b.WriteString(sep)
 		}
 		b.WriteString(s)
-		if b.Len() > maxText/16 {
+		if b.Len() > maxText {
 			return nil, errTooMuch
 		}
 	}
 	return b.String(), nil
+}
+
+// textArg is argument i as text. expr checks arguments only where it knows their types.
+func textArg(a []any, i int) (string, error) {
+	s, ok := a[i].(string)
+	if !ok {
+		return "", fmt.Errorf("this takes text, not %s", typeName(a[i]))
+	}
+	return s, nil
+}
+
+func textFunction(f func(string) string) func(a ...any) (any, error) {
+	return func(a ...any) (any, error) {
+		s, err := textOf(a[0])
+		return f(s), err
+	}
+}
+
+// intOf cuts off what stands behind the point.
+func intOf(a ...any) (any, error) {
+	n, err := numberOf(a...)
+	if f, ok := n.(float64); ok {
+		if math.Abs(f) >= 1<<53 {
+			return nil, fmt.Errorf("%v is too large for a whole number", f)
+		}
+		return int(f), nil
+	}
+	return n, err
+}
+
+func floatOf(a ...any) (any, error) {
+	n, err := numberOf(a...)
+	if i, ok := n.(int); ok {
+		return float64(i), nil
+	}
+	return n, err
+}
+
+// keysOf and valuesOf go by the order of names: Go's own order differs from one
+// plan of an event to the next.
+func keysOf(a ...any) (any, error) {
+	m, ok := a[0].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s has no keys", typeName(a[0]))
+	}
+	out := make([]any, 0, len(m))
+	for _, k := range sortedKeys(m) {
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+func valuesOf(a ...any) (any, error) {
+	m, ok := a[0].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s has no values", typeName(a[0]))
+	}
+	out := make([]any, 0, len(m))
+	for _, k := range sortedKeys(m) {
+		out = append(out, m[k])
+	}
+	return out, nil
 }
 
 // extreme makes min (sign -1) and max (sign +1) of times, of durations, or of
@@ -301,7 +445,7 @@ func join(a ...any) (any, error) {
 func extreme(sign int) func(a ...any) (any, error) {
 	return func(a ...any) (any, error) {
 		if len(a) == 1 {
-			if list, ok := a[0].([]any); ok {
+			if list, ok := listOf(a[0]); ok {
 				a = list
 			}
 		}

@@ -17,6 +17,15 @@ type loader struct {
 	errs   Errors
 }
 
+// lastLine is where n ends, as far as its scalars tell.
+func lastLine(n *yaml.Node) int {
+	last := n.Line + strings.Count(n.Value, "\n")
+	for _, c := range n.Content {
+		last = max(last, lastLine(c))
+	}
+	return last
+}
+
 // errorf notes a mistake at the beginning of n.
 func (l *loader) errorf(n *yaml.Node, format string, args ...any) {
 	l.errs = append(l.errs, l.src.errorf(n.Line, n.Column, format, args...))
@@ -55,7 +64,11 @@ func (l *loader) syntax(err error) {
 		if strings.Contains(e.Message, "mapping values are not allowed") {
 			msg = "YAML takes the `:` for a key: put the expression into quotes or a | block"
 		}
-		l.errs = append(l.errs, l.src.errorf(line, col, "%s", msg))
+		found := l.src.errorf(line, col, "%s", msg)
+		if authLine.MatchString(found.Source) && !harmless(found.Source) {
+			found.Source = ""
+		}
+		l.errs = append(l.errs, found)
 	}
 	var many *yaml.LoadErrors
 	var one *yaml.LoadError
@@ -150,6 +163,8 @@ func (l *loader) scalar(n *yaml.Node, what string) (string, bool) {
 		l.errorf(n, "%s takes text here", what)
 	case n.Style&yaml.TaggedStyle != 0 || !strings.HasPrefix(n.Tag, "!!"):
 		l.errorf(n, "YAML takes the `!` at the beginning for a tag and drops what follows: put the value into quotes")
+	case odd(n):
+		l.errorf(n, "YAML reads %s as another number than it looks like: write it without leading zeros and _, or in quotes", n.Value)
 	case n.Tag == "!!null" || strings.TrimSpace(n.Value) == "":
 		hint := ""
 		if commented(l.src, n) {
@@ -248,6 +263,12 @@ func (l *loader) template(n *yaml.Node, text string, found []span, sc scope) *va
 	}
 	return v
 }
+
+var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+
+// odd reports whether n is a number to YAML and something else to a person: 010 is
+// 8, and 1_000 is 1000.
+func odd(n *yaml.Node) bool { return n.Tag == "!!int" && !decimal.MatchString(n.Value) }
 
 // plainOf is a scalar without ${…} as YAML means it.
 func plainOf(n *yaml.Node, text string) any {

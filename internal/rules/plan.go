@@ -156,6 +156,9 @@ func (r *run) rule(ru *rule, ev relay.Event, p *relay.Plan) ([]relay.Action, err
 	keys := map[string]int{}
 	var all []relay.Action
 	for _, el := range elements {
+		if err := r.spend(1, 0); err != nil {
+			return nil, &failure{e: ru.each, node: ru.node, msg: err.Error()}
+		}
 		r.env["each"] = el
 		r.setLets(ru.lets)
 		if ru.when != nil {
@@ -191,11 +194,11 @@ func (r *run) elements(ru *rule) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch v := v.(type) {
-	case []any:
-		return v, nil
-	case string: // senders that flatten lists write one element as plain text
-		return []any{v}, nil
+	if s, ok := v.(string); ok { // senders that flatten lists write one element as plain text
+		return []any{s}, nil
+	}
+	if list, ok := listOf(v); ok {
+		return list, nil
 	}
 	return nil, &failure{e: ru.each, msg: fmt.Sprintf("each takes a list, and this is %s", typeName(v))}
 }

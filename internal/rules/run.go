@@ -58,7 +58,8 @@ func newRun(f *ruleFile, ev relay.Event) *run {
 	r.env = make(map[string]any, len(f.tables)+len(f.scope.lets)+8)
 	maps.Copy(r.env, f.tables)
 	r.env["__run"] = r
-	r.env["now"] = func() time.Time { return ev.ReceivedAt }
+	at := zoned{f.zone}.show(ev.ReceivedAt)
+	r.env["now"] = func() time.Time { return at }
 	r.env["payload"], r.env["headers"], r.env["query"] = ev.Payload, object(ev.Headers), object(ev.Query)
 	r.setLets(f.lets)
 	return r
@@ -84,7 +85,7 @@ func (r *run) eval(e *expression) (any, error) {
 	machine := vm.VM{MemoryBudget: maxElements}
 	v, err := machine.Run(e.program, r.env)
 	if err == nil {
-		return v, nil
+		return plainNumber(v), nil
 	}
 	if inner, ok := errors.AsType[*failure](err); ok {
 		return nil, inner
@@ -101,6 +102,18 @@ func (r *run) eval(e *expression) (any, error) {
 		f.msg = plainWords(f.msg)
 	}
 	return nil, f
+}
+
+// plainNumber makes an int of the other kinds of whole numbers, which come from the
+// methods of times.
+func plainNumber(v any) any {
+	switch n := v.(type) {
+	case int64:
+		return int(n)
+	case int32:
+		return int(n)
+	}
+	return v
 }
 
 // problem is what an error of eval looks like from outside.
@@ -179,12 +192,25 @@ func hidden() []expr.Option {
 	}
 	return []expr.Option{
 		fn("__tick", func(r *run, _ []any) (any, error) { return true, r.spend(1, 0) }, new(func(*run) bool)),
-		fn("__cap", func(r *run, a []any) (any, error) {
-			s, _ := a[0].(string)
-			return a[0], r.spend(0, len(s))
-		}, new(func(*run, any) any)),
+		fn("__cap", func(r *run, a []any) (any, error) { return a[0], r.spend(0, size(a[0])) }, new(func(*run, any) any)),
 		fn("__let", func(r *run, a []any) (any, error) { return r.let(a[0].(int)) }, new(func(*run, int, string) any)),
-		fn("__at", func(r *run, a []any) (any, error) { return at(a[0], a[1]) }, new(func(*run, any, any) any)),
+		fn("__at", func(_ *run, a []any) (any, error) { return at(a[0], a[1]) }, new(func(*run, any, any) any)),
+		fn("__maybe", func(_ *run, a []any) (any, error) {
+			if a[0] == nil {
+				return nil, nil
+			}
+			return at(a[0], a[1])
+		}, new(func(*run, any, any) any)),
+		fn("__matches", func(_ *run, a []any) (any, error) {
+			if a[0] == nil {
+				return false, nil
+			}
+			re, text, err := subject(a[0], a[1].(string))
+			if err != nil {
+				return nil, err
+			}
+			return re.MatchString(text), nil
+		}, new(func(*run, any, any) bool)),
 		fn("__in", func(r *run, a []any) (any, error) {
 			if err := r.spend(1+length(a[1])/16, 0); err != nil {
 				return nil, err
@@ -204,12 +230,9 @@ func (r *run) spend(steps, bytes int) error {
 	return nil
 }
 
-// late looks at the clock now and then. A plan does not depend on it: an honest
-// rule needs a thousandth of the time that a loop over slow functions gets here.
+// late looks at the clock. A plan does not depend on it: an honest rule needs a
+// thousandth of the time that a loop over slow functions gets here.
 func (r *run) late() bool {
-	if r.steps%64 != 0 {
-		return false
-	}
 	now := time.Now() //nolint:forbidigo // bounds work, decides nothing
 	if r.until.IsZero() {
 		r.until = now.Add(maxTime)
@@ -235,20 +258,38 @@ func at(from, key any) (any, error) {
 			return nil, nil
 		}
 		return from[name], nil
-	case []any:
-		i, ok := key.(int)
-		if !ok {
-			return nil, fmt.Errorf("a list is counted with whole numbers, not with %s", typeName(key))
-		}
-		if i < 0 {
-			i += len(from)
-		}
-		if i < 0 || i >= len(from) {
-			return nil, fmt.Errorf("there is no element %d: the list has %d", i, len(from))
-		}
-		return from[i], nil
 	}
-	return nil, fmt.Errorf("%s has no elements", typeName(from))
+	list, ok := listOf(from)
+	if !ok {
+		return nil, fmt.Errorf("%s has no elements", typeName(from))
+	}
+	i, ok := key.(int)
+	if !ok {
+		return nil, fmt.Errorf("a list is counted with whole numbers, not with %s", typeName(key))
+	}
+	if i < 0 {
+		i += len(list)
+	}
+	if i < 0 || i >= len(list) {
+		return nil, fmt.Errorf("there is no element %d: the list has %d", i, len(list))
+	}
+	return list[i], nil
+}
+
+// listOf is v as a list. What a payload has are []any; expr makes others too.
+func listOf(v any) ([]any, bool) {
+	if list, ok := v.([]any); ok {
+		return list, true
+	}
+	rv := reflect.ValueOf(v)
+	if rv.Kind() != reflect.Slice {
+		return nil, false
+	}
+	list := make([]any, rv.Len())
+	for i := range list {
+		list[i] = rv.Index(i).Interface()
+	}
+	return list, true
 }
 
 // nameOf is a key of an object as text; 101 finds what YAML or JSON call "101".
@@ -277,18 +318,27 @@ func in(needle, haystack any) (bool, error) {
 		}
 		_, ok = h[name]
 		return ok, nil
-	case []any:
-		return slices.ContainsFunc(h, func(v any) bool { return runtime.Equal(v, needle) }), nil
+	}
+	if list, ok := listOf(haystack); ok {
+		return slices.ContainsFunc(list, func(v any) bool { return runtime.Equal(v, needle) }), nil
 	}
 	return false, fmt.Errorf(`"in" looks into a list or an object, not into %s`, typeName(haystack))
 }
 
 // length bounds what it may cost to look through v.
 func length(v any) int {
-	if l, ok := v.([]any); ok {
-		return len(l)
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Slice {
+		return rv.Len()
 	}
 	return 0
+}
+
+// size is about how many bytes v takes that it did not take before.
+func size(v any) int {
+	if s, ok := v.(string); ok {
+		return len(s)
+	}
+	return 16 * length(v)
 }
 
 // typeName says what v is in the words of a rule author.

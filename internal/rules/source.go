@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -75,7 +76,35 @@ func (s *source) line(n int) string {
 }
 
 func (s *source) errorf(line, col int, format string, args ...any) *Error {
-	return &Error{File: s.name, Line: line, Col: col, Message: fmt.Sprintf(format, args...), Source: s.line(line)}
+	text := s.line(line)
+	if rs := []rune(text); len(rs) > longestLine {
+		text = string(rs[:longestLine]) // no message is as long as a file on one line
+	}
+	return &Error{File: s.name, Line: line, Col: col, Message: fmt.Sprintf(format, args...), Source: text}
+}
+
+const longestLine = 400
+
+var (
+	references = regexp.MustCompile(`\$\{[^}]*\}`)
+	names      = regexp.MustCompile(`[\w-]+\s*:`)
+	words      = regexp.MustCompile(`\w`)
+	authLine   = regexp.MustCompile(`^\s*(-\s*)?(auth|bearer|basic|header|query)\s*:`)
+)
+
+// harmless reports whether a line of auth: shows nothing but names and ${…}, and so
+// no secret that somebody wrote into the file.
+func harmless(line string) bool {
+	return !words.MatchString(names.ReplaceAllString(references.ReplaceAllString(line, ""), ""))
+}
+
+// hide blanks the lines from..to of messages that may show a secret.
+func (s *source) hide(errs Errors, from, to int) {
+	for _, e := range errs {
+		if e.Line >= from && e.Line <= to && !harmless(e.Source) {
+			e.Source = ""
+		}
+	}
 }
 
 // where is the place of rune off of the scalar n, as file:line:column.

@@ -27,7 +27,7 @@ var (
 // in is the zone that the optional argument at i names, else the file's.
 func (z zoned) in(a []any, i int) (*time.Location, error) {
 	if len(a) > i {
-		return zoneNamed(a[i].(string))
+		return zoneNamed(a[i])
 	}
 	if z.zone == nil {
 		return nil, errors.New("no zone is known: set timezone: in the rule file, or give the zone as the last argument")
@@ -36,7 +36,15 @@ func (z zoned) in(a []any, i int) (*time.Location, error) {
 }
 
 // zoneNamed refuses "" and "Local", which Go takes for UTC and for the zone of this machine.
-func zoneNamed(name string) (*time.Location, error) {
+func zoneNamed(name any) (*time.Location, error) {
+	text, ok := name.(string)
+	if !ok {
+		return nil, fmt.Errorf("a time zone is text, not %s", typeName(name))
+	}
+	return loadZone(text)
+}
+
+func loadZone(name string) (*time.Location, error) {
 	if name == "" || name == "Local" {
 		return nil, fmt.Errorf("%q is not a time zone: write for example Europe/Berlin", name)
 	}
@@ -49,7 +57,7 @@ func zoneNamed(name string) (*time.Location, error) {
 
 func (z zoned) time(a ...any) (any, error) {
 	if len(a) > 1 {
-		zone, err := zoneNamed(a[1].(string))
+		zone, err := zoneNamed(a[1])
 		if err != nil {
 			return nil, err
 		}
@@ -58,13 +66,24 @@ func (z zoned) time(a ...any) (any, error) {
 	return z.read(a[0])
 }
 
-// read makes a time of whatever senders write for one.
+// read makes a time of whatever senders write for one. Years in which nobody books
+// a door are mistakes, and some of them cannot be written.
 func (z zoned) read(v any) (time.Time, error) {
+	t, err := z.anyTime(v)
+	if year := t.UTC().Year(); err == nil && (year < 1970 || year > 8999) {
+		return t, fmt.Errorf("%v is in the year %d", short(v), year)
+	}
+	return t, err
+}
+
+func (z zoned) anyTime(v any) (time.Time, error) {
 	switch v := v.(type) {
 	case time.Time:
 		return z.show(v), nil
 	case int:
 		return z.unix(int64(v))
+	case int64:
+		return z.unix(v)
 	case float64:
 		return z.unix(int64(v))
 	case string:
@@ -122,21 +141,23 @@ func onWall(wall time.Time, zone *time.Location) time.Time {
 	naive := time.Date(y, m, d, wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), time.UTC)
 	_, before := naive.Add(-26 * time.Hour).In(zone).Zone() // surely before a change of this day
 	early := naive.Add(-time.Duration(before) * time.Second).In(zone)
-	if early.Before(t) && early.Hour() == wall.Hour() && early.Minute() == wall.Minute() {
-		return early
+	shows := func(t time.Time) bool {
+		return t.Day() == wall.Day() && t.Hour() == wall.Hour() && t.Minute() == wall.Minute()
 	}
-	if t.Hour() != wall.Hour() || t.Minute() != wall.Minute() {
+	if shows(early) && early.Before(t) || !shows(t) {
 		return early
 	}
 	return t
 }
 
-// unix tells seconds from milliseconds by size: 1e11 s is the year 5138.
+// unix tells seconds from milliseconds by size, for the years 2000 to 2199. Other
+// numbers are something else, 20261201080000 for example.
 func (z zoned) unix(n int64) (time.Time, error) {
+	const from, to = 946_684_800, 7_258_118_400
 	switch {
-	case n >= 1e8 && n < 1e11:
+	case n >= from && n < to:
 		return z.show(time.Unix(n, 0).UTC()), nil
-	case n >= 1e11 && n < 1e14:
+	case n >= from*1000 && n < to*1000:
 		return z.show(time.UnixMilli(n).UTC()), nil
 	}
 	return time.Time{}, fmt.Errorf("%d is not a time in Unix seconds or milliseconds", n)
@@ -147,7 +168,7 @@ func (z zoned) unix(n int64) (time.Time, error) {
 // begins at midnight.
 func (z zoned) google(m map[string]any) (time.Time, error) {
 	if name, ok := m["timeZone"].(string); ok && name != "" {
-		zone, err := zoneNamed(name)
+		zone, err := loadZone(name)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -178,9 +199,15 @@ func (z zoned) addDays(a ...any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := a[1].(int)
+	n, ok := a[1].(int)
+	if !ok {
+		return nil, fmt.Errorf("add_days takes a whole number of days, not %s", typeName(a[1]))
+	}
 	if n < -36500 || n > 36500 {
 		return nil, fmt.Errorf("%d days is too far", n)
+	}
+	if n == 0 { // of an hour that comes twice, it may be the second
+		return t, nil
 	}
 	wall := time.Date(t.Year(), t.Month(), t.Day()+n, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 	return onWall(wall, zone), nil
@@ -200,9 +227,13 @@ func (z zoned) atTime(a ...any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	clock, err := time.Parse("15:04", a[1].(string))
+	text, err := textArg(a, 1)
 	if err != nil {
-		return nil, fmt.Errorf(`%q is not a time of day: write for example "09:00"`, cut(a[1].(string), 30))
+		return nil, err
+	}
+	clock, err := time.Parse("15:04", text)
+	if err != nil {
+		return nil, fmt.Errorf(`%q is not a time of day: write for example "09:00"`, cut(text, 30))
 	}
 	return onWall(time.Date(t.Year(), t.Month(), t.Day(), clock.Hour(), clock.Minute(), 0, 0, time.UTC), zone), nil
 }
@@ -222,7 +253,11 @@ func (z zoned) format(a ...any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cut(t.Format(cut(a[1].(string), 200)), 1000), nil
+	layout, err := textArg(a, 1)
+	if err != nil {
+		return nil, err
+	}
+	return cut(t.Format(cut(layout, 200)), 1000), nil
 }
 
 // overlaps reports whether the windows a-b and c-d share any time.

@@ -44,10 +44,10 @@ func TestOptions(t *testing.T) {
 
 func TestURLs(t *testing.T) {
 	for url, where := range map[string]string{
-		"redis://h":                         "Redis at h:6379",
-		"rediss://u:p@h:1/2?read_timeout=1": "Redis at h:1",
-		"unix:///tmp/x.sock?db=2":           "Redis at /tmp/x.sock",
-		"unix://u:p@/tmp/x@y.sock":          "Redis at /tmp/x@y.sock",
+		"redis://h":                                              "Redis at h:6379",
+		"rediss://u:p@h:1/2?read_timeout=1":                      "Redis at h:1",
+		"unix:///tmp/x.sock?db=2":                                "Redis at /tmp/x.sock",
+		"unix://u:p@/tmp/x@y.sock":                               "Redis at /tmp/x@y.sock",
 		"redis-sentinel://u:p@h1:26379,h2:26379/3?master_name=m": `Redis "m" of the sentinels at h1:26379, h2:26379`,
 		"rediss+sentinel://h1:26379?master_name=m":               `Redis "m" of the sentinels at h1:26379`,
 		"redis://h1:26379/3?master_name=m&addr=h2:26379":         `Redis "m" of the sentinels at h1:26379, h2:26379`,

@@ -102,19 +102,21 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 const lateWork = 30 * time.Second
 
 // found notes what a look came to. The first one, after a create without an
-// answer, finds our object or nothing; then the create is sent again, and Kisi
-// may still come to the end of the first. So there is a second look, later: what
-// it finds is one too many.
+// answer, finds our object or nothing, and then the create is sent again. Either
+// way Kisi may still come to the end of a request that it had not finished, so
+// there is a second look, later: what that one finds is one too many.
 func found(h *relay.Held, object int64, now time.Time) {
 	switch {
-	case !h.Unsure && object != 0:
-		h.Old = append(slices.Clone(h.Old), object)
-	case !h.Unsure:
-		h.LookAt = time.Time{}
+	case h.Unsure:
+		h.Object, h.Unsure, h.State = object, false, relay.Waiting
+		if object != 0 {
+			h.State = relay.Done
+		}
+		h.Lost = append(slices.Clone(h.Lost), relay.Lost{Action: h.Action, TriedAt: h.TriedAt, LookAt: now.Add(lateWork)})
 	case object != 0:
-		h.Object, h.Unsure, h.State = object, false, relay.Done
+		h.Old = append(slices.Clone(h.Old), object)
 	default:
-		h.Unsure, h.State, h.LookAt = false, relay.Waiting, now.Add(lateWork)
+		h.Lost = h.Lost[1:]
 	}
 }
 

@@ -193,6 +193,7 @@ func (v *view) free(taken []bool, ok func(relay.Held) bool) int {
 func (v *view) wanted(w relay.Action, i int) {
 	h := &v.job.Have[i]
 	v.longOver(h)
+	v.again(h, i)
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
@@ -219,7 +220,6 @@ func (v *view) wanted(w relay.Action, i int) {
 // Something it replaced may still be to be deleted.
 func (v *view) standing(h *relay.Held, i int) {
 	v.old(h, i)
-	v.again(h, i)
 	if h.Action.Ends.IsZero() {
 		return
 	}
@@ -271,9 +271,9 @@ func (v *view) unsure(h *relay.Held, i int) {
 // again looks once more for what a create that got no answer may have made later.
 func (v *view) again(h *relay.Held, i int) {
 	switch {
-	case h.LookAt.IsZero() || h.Unsure:
-	case h.LookAt.After(v.now):
-		v.at(h.LookAt)
+	case len(h.Lost) == 0 || h.Unsure:
+	case h.Lost[0].LookAt.After(v.now):
+		v.at(h.Lost[0].LookAt)
 	case !v.resting(h):
 		v.offer(step{op: find, held: i})
 	}
@@ -281,8 +281,10 @@ func (v *view) again(h *relay.Held, i int) {
 
 // longOver forgets a doubt that no longer matters: what it may have left opens nothing.
 func (v *view) longOver(h *relay.Held) {
-	if !h.Action.Ends.IsZero() && v.now.After(h.Action.Ends.Add(v.tidy)) {
-		h.Unsure, h.LookAt = false, time.Time{}
+	over := func(a relay.Action) bool { return !a.Ends.IsZero() && v.now.After(a.Ends.Add(v.tidy)) }
+	h.Unsure = h.Unsure && !over(h.Action)
+	if len(h.Lost) > 0 && over(h.Lost[0].Action) {
+		h.Lost = h.Lost[1:]
 	}
 }
 
@@ -336,7 +338,7 @@ func (v *view) unwanted(pairs []int) {
 func (v *view) forget(unwanted []int) {
 	var have []relay.Held
 	for i, h := range v.job.Have {
-		empty := h.Object == 0 && len(h.Old) == 0 && !h.Unsure && h.LookAt.IsZero()
+		empty := h.Object == 0 && len(h.Old) == 0 && !h.Unsure && len(h.Lost) == 0
 		if !slices.Contains(unwanted, i) || !empty {
 			have = append(have, h)
 		}

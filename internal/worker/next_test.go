@@ -105,13 +105,13 @@ func TestNext(t *testing.T) {
 		},
 		{
 			name: "made after a look that found nothing: look once more, later",
-			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, LookAt: later, Changes: 1}}, when: later,
+			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}, Changes: 1}}, when: later,
 		},
 		{
 			name: "the second look is due",
-			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, LookAt: noon, Changes: 1}}, op: find,
+			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: noon}}, Changes: 1}}, op: find,
 		},
-		{name: "cancelled before the second look: it is still made", have: []relay.Held{{Action: schedule("s", 60), LookAt: later}}, when: later},
+		{name: "cancelled before the second look: it is still made", have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}}}, when: later},
 		{name: "unlocked: once is enough", want: []relay.Action{unlockAt(noon)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}},
 		{name: "unlocked, then moved: unlock at the new time", want: []relay.Action{unlockAt(later)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}, when: later},
 		{name: "an unlock 60 s late is too late", want: []relay.Action{unlockAt(noon)}, now: noon.Add(time.Minute)},
@@ -166,6 +166,24 @@ func TestNext(t *testing.T) {
 type site struct {
 	objects map[int64]relay.Action
 	last    int64
+	late    []lateCreate // requests without an answer that are still being worked on
+}
+
+type lateCreate struct {
+	at     time.Time
+	action relay.Action
+}
+
+// comeTo carries out what was still being worked on.
+func (k *site) comeTo(now time.Time) {
+	k.late = slices.DeleteFunc(k.late, func(l lateCreate) bool {
+		if l.at.After(now) {
+			return false
+		}
+		k.last++
+		k.objects[k.last] = l.action
+		return true
+	})
 }
 
 // do carries out a step, or not, as the fault says.
@@ -210,8 +228,12 @@ func (k *site) effect(h relay.Held, s step, known []int64) relay.Outcome {
 	case resolve:
 		return relay.Outcome{Verdict: relay.OK, Locks: []int64{1, 2}}
 	case find:
+		sought := h.Action
+		if !h.Unsure {
+			sought = h.Lost[0].Action
+		}
 		for id, a := range k.objects {
-			if a.Same(h.Action) && !slices.Contains(known, id) {
+			if a.Same(sought) && !slices.Contains(known, id) {
 				return relay.Outcome{Verdict: relay.OK, Object: id}
 			}
 		}
@@ -231,7 +253,7 @@ func TestConverges(t *testing.T) {
 			h.job.ChangedAt = h.now
 			h.job.Want = drawWant(t, h.now)
 			for range rapid.IntRange(0, 8).Draw(t, "steps") {
-				h.step(t, rapid.SampledFrom([]string{"", "", "refused", "rejected", "lost before", "lost after", "died"}).Draw(t, "fault"))
+				h.step(t, rapid.SampledFrom([]string{"", "", "refused", "rejected", "lost before", "lost after", "late", "died"}).Draw(t, "fault"))
 				h.now = h.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
 			}
 		}
@@ -252,6 +274,7 @@ type history struct {
 // step takes the next step, or lets time pass if there is none; it reports false
 // when nothing will come any more. A worker that died could not save what it came to.
 func (h *history) step(t *rapid.T, fault string) bool {
+	h.site.comeTo(h.now)
 	d := next(&h.job, h.now, day)
 	if d.step.op == none {
 		if !d.when.IsZero() && !d.when.After(h.now) {
@@ -267,6 +290,11 @@ func (h *history) step(t *rapid.T, fault string) bool {
 	begin(&h.job, d.step, h.now)
 	saved := h.job
 	saved.Have = slices.Clone(h.job.Have)
+	if fault == "late" && d.step.op == create && d.step.want.Kind != relay.Unlock {
+		delay := time.Duration(rapid.IntRange(1, 25).Draw(t, "late by seconds")) * time.Second
+		h.site.late = append(h.site.late, lateCreate{h.now.Add(delay), d.step.want})
+		fault = "lost before"
+	}
 	out := h.site.do(h.job, d.step, fault)
 	if fault == "died" {
 		h.job = saved
@@ -290,7 +318,7 @@ func (h *history) rest(t *rapid.T) {
 // its next attempt.
 func (h *history) checkAtRest(t *rapid.T) {
 	for _, held := range h.job.Have {
-		if held.RetryAt.After(h.now) && held.Changes == h.job.Changes || !held.LookAt.IsZero() {
+		if held.RetryAt.After(h.now) && held.Changes == h.job.Changes || len(held.Lost) > 0 {
 			return
 		}
 	}

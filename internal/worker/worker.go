@@ -236,7 +236,11 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 // find looks for what a create of h made, and takes nothing that is another
 // booking's: two may ask for the same.
 func (w *Worker) find(ctx context.Context, j relay.Job, h relay.Held) relay.Outcome {
-	out := w.doer.Find(ctx, h.Action, h.TriedAt, objects(j))
+	a, since := h.Action, h.TriedAt
+	if !h.Unsure {
+		a, since = h.Lost[0].Action, h.Lost[0].TriedAt
+	}
+	out := w.doer.Find(ctx, a, since, objects(j))
 	if out.Verdict != relay.OK || len(out.Objects) == 0 {
 		return out
 	}
