@@ -70,9 +70,12 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 	}
 	h.Changes = j.Changes
 	if out.Verdict == relay.OK || out.Verdict == relay.Gone {
-		h.RetryAt = time.Time{}
-		if s.op != find || out.Object != 0 { // having found nothing, the create has still failed so often
-			h.Error, h.Attempts = "", 0
+		switch {
+		case s.op == revoke && h.State == relay.Retrying: // what replaces it rests on
+		case s.op == find && out.Object == 0: // the create has still failed so often
+			h.RetryAt = time.Time{}
+		default:
+			h.Error, h.Attempts, h.RetryAt = "", 0, time.Time{}
 		}
 		succeed(h, s, out, now)
 		return nil
@@ -112,12 +115,19 @@ func found(h *relay.Held, object int64, now time.Time) {
 		if object != 0 {
 			h.State = relay.Done
 		}
-		h.Lost = append(slices.Clone(h.Lost), relay.Lost{Action: h.Action, TriedAt: h.TriedAt, LookAt: now.Add(lateWork)})
+		h.Lost = lookAgain(h, now.Add(lateWork))
 	case object != 0:
 		h.Old = append(slices.Clone(h.Old), object)
-	default:
+	case !now.Before(h.Lost[0].LookAt):
 		h.Lost = h.Lost[1:]
 	}
+}
+
+// lookAgain notes that h is to be looked for once more. One look, after the last
+// attempt, finds what any of them left.
+func lookAgain(h *relay.Held, at time.Time) []relay.Lost {
+	lost := slices.DeleteFunc(slices.Clone(h.Lost), func(l relay.Lost) bool { return l.Action.Same(h.Action) })
+	return append(lost, relay.Lost{Action: h.Action, TriedAt: h.TriedAt, LookAt: at})
 }
 
 // succeed notes a step that did what it was to do.

@@ -193,7 +193,7 @@ func (v *view) free(taken []bool, ok func(relay.Held) bool) int {
 func (v *view) wanted(w relay.Action, i int) {
 	h := &v.job.Have[i]
 	v.longOver(h)
-	v.again(h, i)
+	v.again(h, i, true)
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
@@ -269,11 +269,15 @@ func (v *view) unsure(h *relay.Held, i int) {
 }
 
 // again looks once more for what a create that got no answer may have made later.
-func (v *view) again(h *relay.Held, i int) {
+// What nobody wants any more is looked for at once as well.
+func (v *view) again(h *relay.Held, i int, wanted bool) {
 	switch {
 	case len(h.Lost) == 0 || h.Unsure:
 	case h.Lost[0].LookAt.After(v.now):
 		v.at(h.Lost[0].LookAt)
+		if !wanted && h.Changes != v.job.Changes {
+			v.offer(step{op: find, held: i})
+		}
 	case !v.resting(h):
 		v.offer(step{op: find, held: i})
 	}
@@ -323,7 +327,7 @@ func (v *view) unwanted(pairs []int) {
 		h := &v.job.Have[i]
 		v.longOver(h)
 		v.drop(h, i) // what is known to stand goes, whether or not the look succeeds
-		v.again(h, i)
+		v.again(h, i, false)
 		if h.Unsure {
 			v.unsure(h, i)
 		}

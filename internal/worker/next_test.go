@@ -111,7 +111,14 @@ func TestNext(t *testing.T) {
 			name: "the second look is due",
 			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: noon}}, Changes: 1}}, op: find,
 		},
-		{name: "cancelled before the second look: it is still made", have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}}}, when: later},
+		{
+			name: "cancelled before the second look: look at once",
+			have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}}}, op: find,
+		},
+		{
+			name: "looked at once: look once more all the same",
+			have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}, Changes: 1}}, when: later,
+		},
 		{name: "unlocked: once is enough", want: []relay.Action{unlockAt(noon)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}},
 		{name: "unlocked, then moved: unlock at the new time", want: []relay.Action{unlockAt(later)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}, when: later},
 		{name: "an unlock 60 s late is too late", want: []relay.Action{unlockAt(noon)}, now: noon.Add(time.Minute)},
