@@ -43,21 +43,22 @@ func TestOptions(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
-	for url, where := range map[string]string{
-		"redis://h":                                              "Redis at h:6379",
-		"rediss://u:p@h:1/2?read_timeout=1":                      "Redis at h:1",
-		"unix:///tmp/x.sock?db=2":                                "Redis at /tmp/x.sock",
-		"unix://u:p@/tmp/x@y.sock":                               "Redis at /tmp/x@y.sock",
-		"redis-sentinel://u:p@h1:26379,h2:26379/3?master_name=m": `Redis "m" of the sentinels at h1:26379, h2:26379`,
-		"rediss+sentinel://h1:26379?master_name=m":               `Redis "m" of the sentinels at h1:26379`,
-		"redis://h1:26379/3?master_name=m&addr=h2:26379":         `Redis "m" of the sentinels at h1:26379, h2:26379`,
-		"redis+cluster://u:p@h1,h2:7000":                         "the Redis cluster at h1:6379, h2:7000",
-		"rediss-cluster://h1:1":                                  "the Redis cluster at h1:1",
-		"redis://h1:1?cluster=true&addr=h2:2":                    "the Redis cluster at h1:1, h2:2",
-		"redis://h1:1?cluster=false":                             "Redis at h1:1",
-		"redis://u:p%40%2F%23%3F@h:1":                            "Redis at h:1",
-		"redis://[::1]:1":                                        "Redis at [::1]:1",
+	for _, tt := range []struct{ url, where string }{
+		{"redis://h", "Redis at h:6379"},
+		{"rediss://u:p@h:1/2?read_timeout=1", "Redis at h:1"},
+		{"unix:///tmp/x.sock?db=2", "Redis at /tmp/x.sock"},
+		{"unix://u:p@/tmp/x@y.sock", "Redis at /tmp/x@y.sock"},
+		{"redis-sentinel://u:p@h1:26379,h2:26379/3?master_name=m", `Redis "m" of the sentinels at h1:26379, h2:26379`},
+		{"rediss+sentinel://h1:26379?master_name=m", `Redis "m" of the sentinels at h1:26379`},
+		{"redis://h1:26379/3?master_name=m&addr=h2:26379", `Redis "m" of the sentinels at h1:26379, h2:26379`},
+		{"redis+cluster://u:p@h1,h2:7000", "the Redis cluster at h1:6379, h2:7000"},
+		{"rediss-cluster://h1:1", "the Redis cluster at h1:1"},
+		{"redis://h1:1?cluster=true&addr=h2:2", "the Redis cluster at h1:1, h2:2"},
+		{"redis://h1:1?cluster=false", "Redis at h1:1"},
+		{"redis://u:p%40%2F%23%3F@h:1", "Redis at h:1"},
+		{"redis://[::1]:1", "Redis at [::1]:1"},
 	} {
+		url, where := tt.url, tt.where
 		c, err := newClient(url)
 		if err != nil {
 			t.Errorf("%s: %v", url, err)

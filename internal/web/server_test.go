@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -351,5 +354,41 @@ func TestTimeLimit(t *testing.T) {
 		if got := <-left; got > want || got < want-2*time.Second {
 			t.Errorf("%q: %s left, want %s", query, got, want)
 		}
+	}
+}
+
+// crowded is a listener of a process that is out of file descriptors for a moment.
+type crowded struct {
+	net.Listener
+	refused atomic.Int32
+}
+
+func (c *crowded) Accept() (net.Conn, error) {
+	if c.refused.Add(1) <= 2 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return c.Listener.Accept()
+}
+
+// TestOutOfDescriptors goes on serving: strangers can open connections, and an end
+// of the process would keep all doors shut.
+func TestOutOfDescriptors(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(&desk{}, isReady, Options{})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background(), &crowded{Listener: inner}) }()
+	resp, err := http.Get("http://" + inner.Addr().String() + "/livez")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("the server ended: %v", err)
 	}
 }

@@ -56,14 +56,16 @@ type Group struct {
 
 // DefaultSite gives two studios behind one front door.
 func DefaultSite() ([]Lock, []Group) {
-	return []Lock{
+	locks := []Lock{
 		{ID: 22281, Name: "Studio A"},
 		{ID: 22282, Name: "Studio B"},
 		{ID: 22290, Name: "Front door"},
-	}, []Group{
+	}
+	groups := []Group{
 		{ID: 32693, Name: "Studio A and front door", Locks: []int64{22281, 22290}},
 		{ID: 32694, Name: "Studio B and front door", Locks: []int64{22282, 22290}},
 	}
+	return locks, groups
 }
 
 // Server is a fake Kisi. It is an [http.Handler], and can listen by itself.
