@@ -89,12 +89,9 @@ func (in *Intake) Use(r rulebook) { in.rules.Store(&r) }
 // sender that was told "not accepted" must be able to rely on it.
 func (in *Intake) Receive(ctx context.Context, req Request) (Answer, error) {
 	rules := *in.rules.Load() // once: auth and plan must come from the same set
-	trigger, ok := rules.Trigger(req.Trigger)
-	if !ok {
-		return Answer{}, ErrUnknownTrigger
-	}
-	if !authorised(trigger.Auth, req) {
-		return Answer{}, unauthorized(trigger.Auth)
+	trigger, err := allow(rules, req)
+	if err != nil {
+		return Answer{}, err
 	}
 	ask, err := wishesOf(req)
 	if err != nil {
@@ -110,6 +107,24 @@ func (in *Intake) Receive(ctx context.Context, req Request) (Answer, error) {
 		return in.dryRun(ev, p), nil
 	}
 	return in.carryOut(ctx, ev, p, min(ask.wait, in.o.MaxWait))
+}
+
+// Allow reports whether req may call its trigger. It looks at neither the body nor
+// the content type, so it can be asked before there is a body.
+func (in *Intake) Allow(req Request) error {
+	_, err := allow(*in.rules.Load(), req)
+	return err
+}
+
+func allow(rules rulebook, req Request) (relay.Trigger, error) {
+	trigger, ok := rules.Trigger(req.Trigger)
+	if !ok {
+		return trigger, ErrUnknownTrigger
+	}
+	if !authorised(trigger.Auth, req) {
+		return trigger, unauthorized(trigger.Auth)
+	}
+	return trigger, nil
 }
 
 // carryOut answers for an event that is meant.

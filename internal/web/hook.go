@@ -11,6 +11,7 @@ import (
 	"doorhook/internal/intake"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 func hookMethods() []string {
@@ -42,7 +43,7 @@ func requestOf(c *fiber.Ctx) (intake.Request, error) {
 		Trigger:     strings.Clone(c.Params("trigger")),
 		Method:      strings.Clone(c.Method()),
 		ContentType: string(c.Request().Header.ContentType()),
-		Header:      headerOf(c),
+		Header:      headerOf(&c.Request().Header),
 		// Not c.Body, which unpacks compressed bodies without a limit.
 		Body: bytes.Clone(c.BodyRaw()),
 	}
@@ -55,9 +56,37 @@ func requestOf(c *fiber.Ctx) (intake.Request, error) {
 	return req, nil
 }
 
-func headerOf(c *fiber.Ctx) map[string][]string {
+// strangerBody is how much a caller may send who has not shown that it may call. The
+// server makes room for as much as a request announces.
+const strangerBody = 4 << 10
+
+// limits is asked when the head of a request has come.
+func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	n := h.ContentLength()
+	if n >= 0 && n <= strangerBody || s.allow(h) == nil {
+		return fasthttp.RequestConfig{}
+	}
+	return fasthttp.RequestConfig{MaxRequestBodySize: strangerBody}
+}
+
+// allow asks whether the request with this head may call its trigger.
+func (s *Server) allow(h *fasthttp.RequestHeader) error {
+	u := fasthttp.AcquireURI()
+	defer fasthttp.ReleaseURI(u)
+	if err := u.Parse(nil, h.RequestURI()); err != nil {
+		return intake.ErrUnknownTrigger
+	}
+	trigger, ok := strings.CutPrefix(string(u.Path()), "/hooks/")
+	query, err := url.ParseQuery(string(u.QueryString()))
+	if !ok || err != nil {
+		return intake.ErrUnknownTrigger
+	}
+	return s.in.Allow(intake.Request{Trigger: trigger, Method: string(h.Method()), Header: headerOf(h), Query: query})
+}
+
+func headerOf(h *fasthttp.RequestHeader) map[string][]string {
 	header := map[string][]string{}
-	for name, value := range c.Request().Header.All() {
+	for name, value := range h.All() {
 		key := textproto.CanonicalMIMEHeaderKey(string(name))
 		header[key] = append(header[key], string(value))
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,6 +68,10 @@ func guarded(c *fiber.Ctx) (route string, err error) {
 func (s *Server) refuse(c *fiber.Ctx, err error) error {
 	if s.problemOf(err).Status == http.StatusRequestEntityTooLarge {
 		drain(c.Context().Conn())
+		// After a chunked body fasthttp has forgotten the head.
+		if head := &c.Request().Header; len(head.RequestURI()) > 1 {
+			err = cmp.Or(s.allow(head), err)
+		}
 	}
 	s.fail(c, err)
 	select {

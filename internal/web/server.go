@@ -19,6 +19,8 @@ import (
 // receiver is what happens behind the edge.
 type receiver interface {
 	Receive(ctx context.Context, req intake.Request) (intake.Answer, error)
+	// Allow reports whether a request may call its trigger, by its head alone.
+	Allow(req intake.Request) error
 }
 
 // Options are the tunables of a Server. The zero value works.
@@ -76,6 +78,7 @@ func New(in receiver, ready func(context.Context) error, o Options) *Server {
 	})
 	s.routes()
 	s.app.Server().Handler = s.refuseOddMethods(s.app.Server().Handler)
+	s.app.Server().HeaderReceived = s.limits
 	return s
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -35,6 +36,14 @@ type desk struct {
 	mu   sync.Mutex
 	kept []intake.Request
 	do   func(ctx context.Context, req intake.Request) (intake.Answer, error)
+}
+
+// Allow refuses whoever says that they are a stranger.
+func (d *desk) Allow(req intake.Request) error {
+	if len(req.Header["X-Stranger"]) > 0 {
+		return &intake.UnauthorizedError{Schemes: []string{"Bearer"}}
+	}
+	return nil
 }
 
 func (d *desk) Receive(ctx context.Context, req intake.Request) (intake.Answer, error) {
@@ -390,5 +399,36 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Errorf("the server ended: %v", err)
+	}
+}
+
+// TestStrangersGetNoRoom refuses a stranger's body before it has come: the server
+// makes room for as much as a request announces.
+func TestStrangersGetNoRoom(t *testing.T) {
+	s := start(t, &desk{}, isReady, Options{})
+	for _, tt := range []struct {
+		head string
+		want string
+	}{
+		{"X-Stranger: yes\r\nContent-Length: 1000000", "401"},
+		{"X-Stranger: yes\r\nTransfer-Encoding: chunked", "413"},
+		{"Content-Length: 2000000", "413"},
+	} {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST /hooks/a HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", tt.head)
+		if strings.Contains(tt.head, "chunked") {
+			fmt.Fprintf(conn, "2000\r\n%s\r\n", strings.Repeat("a", 0x2000))
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", tt.head, err)
+		} else if resp.Body.Close(); !strings.HasPrefix(resp.Status, tt.want) {
+			t.Errorf("%s: answered %s, want %s", tt.head, resp.Status, tt.want)
+		}
+		conn.Close()
 	}
 }
