@@ -34,7 +34,7 @@ type step struct {
 type decision struct {
 	step    step               // op none if there is nothing to do now
 	when    time.Time          // when to look again; zero is not before something happens
-	letters []relay.DeadLetter // what became too late after it was tried
+	letters []relay.DeadLetter // what has become too late
 }
 
 // next finds the step that brings j closest to what it wants. It drops from j
