@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -236,4 +237,27 @@ func TestPlanIsPure(t *testing.T) {
 	if got[0] != got[1] {
 		t.Errorf("two plans of one event:\n%s\n%s", got[0], got[1])
 	}
+}
+
+// TestPlanFromManyGoroutines plans with one set of rules at once; it is for the
+// race detector.
+func TestPlanFromManyGoroutines(t *testing.T) {
+	a := readCase(t, "testdata/plan/kinds.txtar")
+	set, err := Load(caseRules(t, a), "rules", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := render(set.Plan(caseEvent(t, set, a.Files[1].Data)))
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 50 {
+				if got := render(set.Plan(caseEvent(t, set, a.Files[1].Data))); got != want {
+					t.Errorf("another plan:\n%s", got)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
