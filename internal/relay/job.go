@@ -26,11 +26,13 @@ type Held struct {
 	Locks    []int64   `json:"locks,omitempty"`  // the locks of the group of a schedule
 	State    State     `json:"state,omitempty"`
 	Changes  int64     `json:"changes"`            // the job's change count when it was last tried
-	Attempts int       `json:"attempts,omitempty"` // that failed in a row
+	Attempts int       `json:"attempts,omitempty"` // that failed in a row, revokes apart
 	TriedAt  time.Time `json:"tried_at,omitzero"`  // when the first create that may have had its effect was sent
 	Unsure   bool      `json:"unsure,omitempty"`   // a create may have had its effect: look before the next
 	Lost     []Lost    `json:"lost,omitempty"`     // creates without an answer that a look did not find, and Kisi may still finish
 	RetryAt  time.Time `json:"retry_at,omitzero"`
+	Revokes  int       `json:"revokes,omitempty"` // that failed in a row; they rest by themselves
+	RevokeAt time.Time `json:"revoke_at,omitzero"`
 	Error    string    `json:"error,omitempty"` // of the last attempt
 }
 

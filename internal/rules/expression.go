@@ -244,7 +244,7 @@ func (g *guard) identifier(node *ast.Node, n *ast.IdentifierNode) {
 		g.refuse(n, "names that begin with __ or $ cannot be used")
 		return
 	}
-	if slices.Contains(g.scope.env0(), n.Value) {
+	if slices.Contains(g.scope.values(), n.Value) {
 		g.sees = append(g.sees, []string{n.Value})
 	}
 	if slot, ok := g.scope.lets[n.Value]; ok {
@@ -255,7 +255,7 @@ func (g *guard) identifier(node *ast.Node, n *ast.IdentifierNode) {
 // member makes a[b] ask a function, which knows nil and numbers as names in
 // tables; a.b stays as it is.
 func (g *guard) member(node *ast.Node, n *ast.MemberNode) {
-	if path := pathOf(n); path != nil && slices.Contains(g.scope.env0(), path[0]) {
+	if path := pathOf(n); path != nil && slices.Contains(g.scope.values(), path[0]) {
 		g.sees = append(g.sees, path)
 	}
 	if _, constant := n.Property.(*ast.StringNode); constant || n.Method {
@@ -337,8 +337,8 @@ func (g *guard) replace(node *ast.Node, ours ast.Node) {
 	(*node).SetLocation(loc)
 }
 
-// env0 are the names that hold values.
-func (sc scope) env0() []string {
+// values are the names that hold values.
+func (sc scope) values() []string {
 	names := append(inputs(), sc.tables...)
 	for name := range sc.lets {
 		names = append(names, name)

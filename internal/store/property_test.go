@@ -94,7 +94,7 @@ func (w *world) holders(t *rapid.T) int {
 
 func (w *world) save(t *rapid.T) {
 	if len(w.inHand) == 0 {
-		t.Skip("nothing in hand")
+		t.Skip("nothing in hand") // rapid draws another action of the history; the test goes on
 	}
 	j := rapid.SampledFrom(w.inHand).Draw(t, "job")
 	if changed, err := w.s.Save(ctx, j); err == nil && changed != (j.Changes != w.changes) {
@@ -104,7 +104,7 @@ func (w *world) save(t *rapid.T) {
 
 func (w *world) finish(t *rapid.T) {
 	if len(w.inHand) == 0 {
-		t.Skip("nothing in hand")
+		t.Skip("nothing in hand") // rapid draws another action of the history; the test goes on
 	}
 	i := rapid.IntRange(0, len(w.inHand)-1).Draw(t, "job")
 	var next time.Time

@@ -26,13 +26,14 @@ const maxWish = 2 * time.Minute
 // moves to Old, since it may be gone; what is to be changed may be anything.
 func begin(j *relay.Job, s step, now time.Time) bool {
 	h := &j.Have[s.held]
+	anew(h, j.Changes)
 	switch s.op {
 	case create:
 		retire(h)
 		if !h.Action.Same(s.want) || h.TriedAt.IsZero() {
 			h.Attempts, h.TriedAt = 0, now
 		}
-		h.Action, h.Changes, h.State = s.want, j.Changes, relay.Waiting
+		h.Action, h.State = s.want, relay.Waiting
 		h.Unsure = s.want.Kind.Findable()
 	case change:
 		h.Action.Args = nil
@@ -53,6 +54,20 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 	return true
 }
 
+// anew opens again what was settled, and ends the pauses of, an older version of
+// the booking.
+func anew(h *relay.Held, changes int64) {
+	if h.Changes == changes {
+		return
+	}
+	h.Changes = changes
+	h.Attempts, h.RetryAt = 0, time.Time{}
+	h.Revokes, h.RevokeAt = 0, time.Time{}
+	if h.State == relay.Dead {
+		h.State = relay.Waiting
+	}
+}
+
 // retire puts the object of h among those that are to be deleted.
 func retire(h *relay.Held) {
 	if h.Object != 0 {
@@ -61,44 +76,67 @@ func retire(h *relay.Held) {
 	}
 }
 
-// apply notes in j what a step came to. roll is in [0, 1). It gives the dead
-// letter that the step ended in, if it did.
+// apply notes in j what a step came to that begin has noted. roll is in [0, 1). It
+// gives the dead letter that the step ended in, if it did.
 func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64) *relay.DeadLetter {
 	h := &j.Have[s.held]
-	if h.Changes != j.Changes {
-		h.Attempts = 0
-	}
-	h.Changes = j.Changes
-	if out.Verdict == relay.OK || out.Verdict == relay.Gone {
-		switch {
-		case s.op == revoke && h.State == relay.Retrying: // what replaces it rests on
-		case s.op == find && out.Object == 0: // the create has still failed so often
-			h.RetryAt = time.Time{}
-		default:
-			h.Error, h.Attempts, h.RetryAt = "", 0, time.Time{}
+	switch done := out.Verdict == relay.OK || out.Verdict == relay.Gone; {
+	case s.op == revoke:
+		revoked(h, s.object, done, out, now, roll)
+	case done:
+		h.RetryAt = time.Time{}
+		if s.op != find || out.Object != 0 { // having found nothing, the create has still failed so often
+			h.Error, h.Attempts = "", 0
 		}
 		succeed(h, s, out, now)
-		return nil
+	default:
+		return failed(j, s, out, now, roll)
 	}
+	return nil
+}
+
+// failed notes a step, other than a revoke, that did not do what it was to do.
+func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64) *relay.DeadLetter {
+	h := &j.Have[s.held]
 	h.Error = out.Err.Error()
 	h.Attempts++
 	if s.op == create && out.Verdict != relay.Unsure {
 		h.Unsure = false
 	}
-	if out.Verdict == relay.Rejected && s.op != revoke && s.op != find {
+	if out.Verdict == relay.Rejected && s.op != find {
 		h.State = relay.Dead
 		l := letter(*j, s.want, relay.ByKisi, out.Err, now)
 		return &l
 	}
-	switch {
-	case s.op == revoke: // the others that are to go do not wait for this one
-		h.Old = append(without(h.Old, s.object), s.object)
-	case s.op == find && !h.Unsure: // what is wanted stands, whatever else may
-	default:
+	if s.op != find || h.Unsure { // after a second look, what is wanted stands, whatever else may
 		h.State = relay.Retrying
 	}
-	h.RetryAt = now.Add(wait(s.op, h.Attempts, out.After, roll))
+	b := grantBackoff
+	if s.op == find { // what is looked for may be a door that nobody wants open
+		b = revokeBackoff
+	}
+	h.RetryAt = now.Add(max(b.Delay(h.Attempts, roll), min(out.After, maxWish)))
 	return nil
+}
+
+// revoked notes a revoke. It changes nothing about what is granted: the two rest by
+// themselves, or a door that cannot be shut would keep another from opening.
+func revoked(h *relay.Held, object int64, done bool, out relay.Outcome, now time.Time, roll float64) {
+	gaveUp := h.State == relay.Dead || h.State == relay.TooLate // its error says why
+	h.Old = slices.DeleteFunc(slices.Clone(h.Old), func(o int64) bool { return o == object })
+	if done {
+		h.Revokes, h.RevokeAt = 0, time.Time{}
+		if !gaveUp && h.Attempts == 0 {
+			h.Error = ""
+		}
+		return
+	}
+	h.Old = append(h.Old, object) // the others that are to go do not wait for this one
+	h.Revokes++
+	h.RevokeAt = now.Add(max(revokeBackoff.Delay(h.Revokes, roll), min(out.After, maxWish)))
+	if !gaveUp {
+		h.Error = out.Err.Error()
+	}
 }
 
 // lateWork is how long a request that got no answer may still be worked on.
@@ -144,22 +182,7 @@ func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 		if out.Verdict == relay.Gone { // somebody deleted it in Kisi: it has to be made anew
 			h.Object, h.State, h.Action.Args = 0, relay.Waiting, nil
 		}
-	case revoke:
-		h.Old = without(h.Old, s.object)
 	}
-}
-
-// without copies objects, since jobs are copied with the slices they share.
-func without(objects []int64, object int64) []int64 {
-	return slices.DeleteFunc(slices.Clone(objects), func(o int64) bool { return o == object })
-}
-
-func wait(o op, attempts int, wish time.Duration, roll float64) time.Duration {
-	b := grantBackoff
-	if o == revoke || o == find { // what is looked for may be a door that nobody wants open
-		b = revokeBackoff
-	}
-	return max(b.Delay(attempts, roll), min(wish, maxWish))
 }
 
 // letter is the dead letter of an action that gave up.

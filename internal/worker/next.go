@@ -93,6 +93,15 @@ func (v *view) resting(h *relay.Held) bool {
 	return false
 }
 
+// revokeRests is the same for revokes, which rest by themselves.
+func (v *view) revokeRests(h *relay.Held) bool {
+	if h.Changes == v.job.Changes && h.RevokeAt.After(v.now) {
+		v.at(h.RevokeAt)
+		return true
+	}
+	return false
+}
+
 // gaveUp reports whether h was settled against us since the booking last changed.
 func (v *view) gaveUp(h *relay.Held) bool {
 	return h.State == relay.Dead && h.Changes == v.job.Changes
@@ -227,16 +236,17 @@ func (v *view) standing(h *relay.Held, i int) {
 	switch {
 	case end.After(v.now):
 		v.at(end)
-	case !v.resting(h):
+	case !v.revokeRests(h):
 		v.offer(step{op: revoke, held: i, object: h.Object})
 	}
 }
 
-// grant changes what is held into w, or makes w.
+// grant changes what is held into w, or makes w. If that keeps failing, what is
+// held goes: it may open a door that the booking has left.
 func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 	v.at(w.NotAfter)
 	if h.Attempts >= patience && h.Changes == v.job.Changes {
-		v.takeBack(h, i)
+		v.drop(h, i)
 	}
 	switch {
 	case v.resting(h):
@@ -294,23 +304,15 @@ func (v *view) longOver(h *relay.Held) {
 
 // drop revokes all that stands for h.
 func (v *view) drop(h *relay.Held, i int) {
-	if h.Object != 0 && !v.resting(h) {
+	if h.Object != 0 && !v.revokeRests(h) {
 		v.offer(step{op: revoke, held: i, object: h.Object})
 	}
 	v.old(h, i)
 }
 
-// takeBack revokes what was replaced, though what replaces it rests: a failing
-// create does not keep the old door open.
-func (v *view) takeBack(h *relay.Held, i int) {
-	if len(h.Old) > 0 {
-		v.offer(step{op: revoke, held: i, object: h.Old[0]})
-	}
-}
-
 // old revokes what was replaced.
 func (v *view) old(h *relay.Held, i int) {
-	if len(h.Old) > 0 && !v.resting(h) {
+	if len(h.Old) > 0 && !v.revokeRests(h) {
 		v.offer(step{op: revoke, held: i, object: h.Old[0]})
 	}
 }

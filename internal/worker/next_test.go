@@ -325,7 +325,8 @@ func (h *history) rest(t *rapid.T) {
 // its next attempt.
 func (h *history) checkAtRest(t *rapid.T) {
 	for _, held := range h.job.Have {
-		if held.RetryAt.After(h.now) && held.Changes == h.job.Changes || len(held.Lost) > 0 {
+		waits := held.RetryAt.After(h.now) || held.RevokeAt.After(h.now)
+		if waits && held.Changes == h.job.Changes || len(held.Lost) > 0 {
 			return
 		}
 	}
@@ -521,5 +522,101 @@ func TestDiedUnlocking(t *testing.T) {
 		if d = next(&j, noon.Add(2*time.Minute), day); d.step.op != none || j.Standing() || len(d.letters) != 1 {
 			t.Errorf("too late: step %s, standing %t, letters %d", d.step.op, j.Standing(), len(d.letters))
 		}
+	}
+}
+
+// TestRevokesRestByThemselves: whatever of the two fails, taking back and granting
+// are each tried again, with pauses, and neither waits for the other.
+func TestRevokesRestByThemselves(t *testing.T) {
+	fails := func(which ...op) func(op) relay.Outcome {
+		return func(o op) relay.Outcome {
+			if slices.Contains(which, o) {
+				return relay.Outcome{Verdict: relay.Retry, Err: errors.New("503")}
+			}
+			return relay.Outcome{Verdict: relay.OK, Object: 10}
+		}
+	}
+	moved := func(was, want relay.Action) relay.Job {
+		return relay.Job{ID: "j", Changes: 2, ChangedAt: noon, Want: []relay.Action{want}, Have: []relay.Held{stands(was, 9)}}
+	}
+	tests := []struct {
+		name   string
+		job    relay.Job
+		answer func(op) relay.Outcome
+		least  map[string]int
+		most   map[string]int
+	}{
+		{
+			"neither the new link can be made nor the old one deleted", moved(link("l", "a@x"), link("l", "b@x")), fails(create, revoke),
+			map[string]int{"create": 10, "revoke": 50}, map[string]int{"create": 40, "revoke": 150},
+		},
+		{
+			"the new link cannot be made: the old one goes", moved(link("l", "a@x"), link("l", "b@x")), fails(create),
+			map[string]int{"create": 10, "revoke": 1}, map[string]int{"create": 40, "revoke": 1},
+		},
+		{
+			"the old link cannot be deleted: the new one is made", moved(link("l", "a@x"), link("l", "b@x")), fails(revoke),
+			map[string]int{"create": 1, "revoke": 50}, map[string]int{"create": 1, "revoke": 150},
+		},
+		{
+			"the schedule cannot be changed: the old one goes, and a new one is made", moved(schedule("s", 60), schedule("s", 90)), fails(change),
+			map[string]int{"change": 3, "revoke": 1, "create": 1}, map[string]int{"change": 3, "revoke": 1, "create": 1},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tried := map[string]int{}
+			for now, j := noon, tt.job; now.Before(noon.Add(110 * time.Minute)); {
+				d := next(&j, now, day)
+				if d.step.op == none {
+					if !d.when.After(now) {
+						break
+					}
+					now = d.when
+					continue
+				}
+				if tried[d.step.op.String()]++; tried[d.step.op.String()] > 1000 {
+					t.Fatalf("%s is tried again and again", d.step.op)
+				}
+				begin(&j, d.step, now)
+				apply(&j, d.step, tt.answer(d.step.op), now, 0)
+			}
+			for name, least := range tt.least {
+				if n := tried[name]; n < least || n > tt.most[name] {
+					t.Errorf("%s was tried %d times, want %d to %d", name, n, least, tt.most[name])
+				}
+			}
+		})
+	}
+}
+
+// TestOldNoIsNoNewNo: what Kisi rejected is tried again when the booking changes,
+// whatever else is done first.
+func TestOldNoIsNoNewNo(t *testing.T) {
+	s := schedule("s", 60)
+	for name, held := range map[string]relay.Held{
+		"a look comes first":   {Action: s, State: relay.Dead, Changes: 1, Lost: []relay.Lost{{Action: s, LookAt: noon}}},
+		"a revoke comes first": {Action: s, State: relay.Dead, Changes: 1, Object: 9, Attempts: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := relay.Job{ID: "j", Changes: 2, ChangedAt: noon, Want: []relay.Action{schedule("s", 90)}, Have: []relay.Held{held}}
+			var done []string
+			for range 10 {
+				d := next(&j, noon, day)
+				if d.step.op == none {
+					break
+				}
+				done = append(done, d.step.op.String())
+				begin(&j, d.step, noon)
+				out := relay.Outcome{Verdict: relay.OK}
+				if d.step.op == create {
+					out.Object = 10
+				}
+				apply(&j, d.step, out, noon, 0)
+			}
+			if !slices.Contains(done, "create") && !slices.Contains(done, "change") {
+				t.Errorf("only %v was done, held %+v", done, j.Have)
+			}
+		})
 	}
 }

@@ -290,7 +290,7 @@ func (w *Worker) storeContext(ctx context.Context) (context.Context, context.Can
 func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s step, out relay.Outcome, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case out.Verdict == relay.Rejected, s.op == revoke && j.Have[s.held].Attempts > 1: // once may be Kisi's limit
+	case out.Verdict == relay.Rejected, j.Have[s.held].Revokes > 1 && s.op == revoke: // once may be Kisi's limit
 		level = slog.LevelError
 	case out.Err != nil:
 		level = slog.LevelWarn
@@ -304,9 +304,13 @@ func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s 
 	}
 	if out.Err != nil {
 		h := j.Have[s.held]
-		attrs = append(attrs, slog.Int("attempts", h.Attempts), slog.Any("err", out.Err))
-		if !h.RetryAt.IsZero() {
-			attrs = append(attrs, slog.Time("retry_at", h.RetryAt))
+		attempts, again := h.Attempts, h.RetryAt
+		if s.op == revoke {
+			attempts, again = h.Revokes, h.RevokeAt
+		}
+		attrs = append(attrs, slog.Int("attempts", attempts), slog.Any("err", out.Err))
+		if !again.IsZero() {
+			attrs = append(attrs, slog.Time("retry_at", again))
 		}
 	}
 	w.log.LogAttrs(ctx, level, "attempt", attrs...)
