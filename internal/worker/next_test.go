@@ -548,19 +548,23 @@ func TestRevokesRestByThemselves(t *testing.T) {
 	}{
 		{
 			"neither the new link can be made nor the old one deleted", moved(link("l", "a@x"), link("l", "b@x")), fails(create, revoke),
-			map[string]int{"create": 10, "revoke": 50}, map[string]int{"create": 40, "revoke": 150},
+			map[string]int{"create": 10, "revoke": 50},
+			map[string]int{"create": 40, "revoke": 150},
 		},
 		{
 			"the new link cannot be made: the old one goes", moved(link("l", "a@x"), link("l", "b@x")), fails(create),
-			map[string]int{"create": 10, "revoke": 1}, map[string]int{"create": 40, "revoke": 1},
+			map[string]int{"create": 10, "revoke": 1},
+			map[string]int{"create": 40, "revoke": 1},
 		},
 		{
 			"the old link cannot be deleted: the new one is made", moved(link("l", "a@x"), link("l", "b@x")), fails(revoke),
-			map[string]int{"create": 1, "revoke": 50}, map[string]int{"create": 1, "revoke": 150},
+			map[string]int{"create": 1, "revoke": 50},
+			map[string]int{"create": 1, "revoke": 150},
 		},
 		{
 			"the schedule cannot be changed: the old one goes, and a new one is made", moved(schedule("s", 60), schedule("s", 90)), fails(change),
-			map[string]int{"change": 3, "revoke": 1, "create": 1}, map[string]int{"change": 3, "revoke": 1, "create": 1},
+			map[string]int{"change": 3, "revoke": 1, "create": 1},
+			map[string]int{"change": 3, "revoke": 1, "create": 1},
 		},
 	}
 	for _, tt := range tests {
