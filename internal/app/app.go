@@ -77,9 +77,9 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 
 func (s Settings) kisiOptions(logins kisi.Logins) kisi.Options {
 	k := s.Kisi
-	wait := (&limiter{}).wait
-	if s.unlimited {
-		wait = nil
+	var wait func(context.Context) error
+	if k.Rate > 0 {
+		wait = newLimiter(k.Rate).wait
 	}
 	return kisi.Options{
 		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain, Logins: logins,

@@ -29,7 +29,7 @@ func BenchmarkTriggerToKisi(b *testing.B) {
 			defer fake.Close()
 			a, err := New(b.Context(), Settings{
 				Rules: fstest.MapFS{"t.yaml": {Data: []byte(testRules)}}, RulesDir: "rules", Getenv: func(string) string { return "token" },
-				Listen: "127.0.0.1:0", Redis: redis(b), Kisi: Kisi{URL: url, APIKey: kisifake.DefaultKey}, unlimited: true,
+				Listen: "127.0.0.1:0", Redis: redis(b), Kisi: Kisi{URL: url, APIKey: kisifake.DefaultKey, Rate: -1},
 			})
 			if err != nil {
 				b.Fatal(err)

@@ -7,21 +7,19 @@ import (
 	"time"
 )
 
-// kisiRate is how many requests a second Kisi takes from one user; more are
-// answered 429 (Kisi API documentation, rate limits).
-const kisiRate = 5
-
 // kisiWindow is a second, and a little for requests that arrive closer together
 // than they were sent.
 const kisiWindow = time.Second + 50*time.Millisecond
 
-// limiter lets kisiRate requests through in any window. A bucket that fills while
+// limiter lets so many requests through in any window. A bucket that fills while
 // it is used would let nearly twice as many through in the first second.
 type limiter struct {
 	mu   sync.Mutex
-	last [kisiRate]time.Time // when the last ones were let through
+	last []time.Time // when the last ones were let through
 	next int
 }
+
+func newLimiter(rate int) *limiter { return &limiter{last: make([]time.Time, rate)} }
 
 // wait returns when a request may be sent. It fails at once if that is after ctx ends.
 func (l *limiter) wait(ctx context.Context) error {
@@ -47,9 +45,9 @@ func (l *limiter) reserve(ctx context.Context, now time.Time) (time.Time, error)
 		at = free
 	}
 	if end, ok := ctx.Deadline(); ok && end.Before(at) {
-		return at, errors.New("more requests to Kisi are waiting than its limit of 5 a second lets through in time")
+		return at, errors.New("more requests to Kisi are waiting than its limit lets through in time")
 	}
 	l.last[l.next] = at
-	l.next = (l.next + 1) % kisiRate
+	l.next = (l.next + 1) % len(l.last)
 	return at, nil
 }

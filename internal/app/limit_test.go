@@ -10,7 +10,8 @@ import (
 // TestLimiter counts, in any window, how many requests were let through.
 func TestLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &limiter{}
+		const kisiRate = 5
+		l := newLimiter(kisiRate)
 		var at []time.Time
 		for range 25 {
 			if err := l.wait(t.Context()); err != nil {

@@ -33,8 +33,6 @@ type Settings struct {
 
 	Version string
 	Log     *slog.Logger
-
-	unlimited bool // does not keep to Kisi's limit; for benchmarks
 }
 
 // Kisi says which Kisi to talk to and as whom.
@@ -46,6 +44,7 @@ type Kisi struct {
 	Domain               string
 	Integration, Contact string        // headers that name the integration to Kisi; "" omits them
 	Timeout              time.Duration // of one request; 0 means 5s
+	Rate                 int           // requests a second that Kisi takes from our user; 0 means 5, negative is no limit
 }
 
 // DefaultListen is where doorhook listens if nothing else is said: not reachable from outside.
@@ -55,6 +54,7 @@ func (s Settings) withDefaults() (Settings, error) {
 	s.Listen = cmp.Or(s.Listen, DefaultListen)
 	s.Lease = cmp.Or(s.Lease, 10*time.Second)
 	s.Kisi.Timeout = cmp.Or(s.Kisi.Timeout, 5*time.Second)
+	s.Kisi.Rate = cmp.Or(s.Kisi.Rate, 5) // Kisi API documentation, rate limits
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}

@@ -30,6 +30,7 @@ type serveCmd struct {
 	KisiURL         string        `name:"kisi-url" default:"https://api.kisi.io" variable:"KISI_URL" placeholder:"URL" help:"Kisi's API (KISI_URL); default https://api.kisi.io."`
 	KisiIntegration string        `default:"Skedda" variable:"KISI_INTEGRATION" blank:"" placeholder:"NAME" help:"X-Kisi-Integration-Identifier (KISI_INTEGRATION); empty omits it; default Skedda."`
 	KisiContact     string        `variable:"KISI_CONTACT" placeholder:"EMAIL" help:"X-Kisi-Integration-Contact (KISI_CONTACT)."`
+	KisiRate        int           `default:"5" variable:"KISI_RATE" placeholder:"N" help:"Requests a second that Kisi takes from your user (KISI_RATE); default 5."`
 	BodyLimit       int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
 	Lease           time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
 	LogFormat       string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
@@ -53,7 +54,7 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 		Kisi: app.Kisi{
 			URL: c.KisiURL, APIKey: relay.Secret(env.Getenv("KISI_API_KEY")),
 			Email: env.Getenv("KISI_EMAIL"), Password: relay.Secret(env.Getenv("KISI_PASSWORD")), Domain: env.Getenv("KISI_DOMAIN"),
-			Integration: c.KisiIntegration, Contact: c.KisiContact,
+			Integration: c.KisiIntegration, Contact: c.KisiContact, Rate: max(c.KisiRate, 1),
 		},
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	})
