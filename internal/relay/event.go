@@ -11,6 +11,8 @@ import (
 var (
 	// ErrUnavailable says that the store could not be reached, so nothing was accepted.
 	ErrUnavailable = errors.New("the store cannot be reached")
+	// ErrUntried says that a request was not made: Kisi is down, or others went first.
+	ErrUntried = errors.New("it was not attempted")
 	// ErrLeaseLost says that a worker no longer holds the job it wanted to save.
 	ErrLeaseLost = errors.New("the lease on this job has run out or passed to another worker")
 )

@@ -13,10 +13,11 @@ const (
 	Unsure                      // it may have had its effect: look before the next attempt
 	Rejected                    // no attempt can succeed
 	Gone                        // what was to be changed is no longer there
+	Untried                     // it was not attempted: Kisi is down, or others went first
 )
 
 func (v Verdict) String() string {
-	return [...]string{"none", "ok", "retry", "unsure", "rejected", "gone"}[v]
+	return [...]string{"none", "ok", "retry", "unsure", "rejected", "gone", "untried"}[v]
 }
 
 // Outcome is a verdict with its evidence.
