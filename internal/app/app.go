@@ -75,14 +75,14 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	return nil
 }
 
-func (s Settings) kisiOptions(logins kisi.Logins) kisi.Options {
+func (s Settings) kisiOptions(st *store.Store) kisi.Options {
 	k := s.Kisi
 	var wait func(context.Context) error
 	if k.Rate > 0 {
-		wait = newLimiter(k.Rate).wait
+		wait = func(ctx context.Context) error { return st.Turn(ctx, k.Rate) }
 	}
 	return kisi.Options{
-		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain, Logins: logins,
+		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain, Logins: st,
 		Integration: k.Integration, Contact: k.Contact, UserAgent: "doorhook/" + s.Version, Timeout: k.Timeout,
 		Wait: wait,
 	}

@@ -126,6 +126,7 @@ const (
 	Pending   Status = "pending"   // something due is still to come
 	Failed    Status = "failed"    // something due failed for good
 	DryRun    Status = "dry_run"   // only planned
+	Expired   Status = "expired"   // of a replay: the time of what it asks for is over
 )
 
 // Receipt is what the store says about an event it was given.
@@ -134,6 +135,27 @@ type Receipt struct {
 	JobID   string // "" if the event left no job
 	EventID string
 	Changes int64 // the job's change count with this event in it
+}
+
+// Record is an event as the list of events keeps it.
+type Record struct {
+	ID      string          `json:"id"` // its place in the list, which rises
+	At      time.Time       `json:"at"`
+	Trigger string          `json:"trigger"`
+	EventID string          `json:"event_id"`
+	Status  Status          `json:"status"`
+	JobID   string          `json:"job_id,omitempty"`
+	Rules   string          `json:"rules,omitempty"` // the names of those that matched
+	Event   json.RawMessage `json:"event,omitempty"` // the whole event, unless it is very large
+	Size    int64           `json:"size,omitempty"`  // of the event that was too large to keep, in bytes
+}
+
+// Replayed is what became of a dead letter that was to be replayed.
+type Replayed struct {
+	ID     string `json:"id"`
+	Status Status `json:"status"` // accepted, or why not: stale, expired, failed
+	JobID  string `json:"job_id,omitempty"`
+	Note   string `json:"note,omitempty"` // for people
 }
 
 // DeadLetter is an action or an event that gave up. It is kept and can be replayed.

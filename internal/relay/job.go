@@ -13,9 +13,14 @@ type Job struct {
 	Worked  int64    `json:"worked"`  // the change count at which a worker last let it go
 
 	ChangedAt time.Time `json:"changed_at,omitzero"` // when the newest of them was accepted, by the store's clock
-	Want      []Action  `json:"want"`
-	Have      []Held    `json:"have"`
-	Token     string    `json:"-"` // of the worker that has it in hand
+	Cancelled bool      `json:"cancelled,omitempty"`
+	Record    string    `json:"record,omitempty"` // where the newest event stands in the list of events
+	DueAt     time.Time `json:"due_at,omitzero"`  // when it is looked at next; zero is not before something happens
+
+	Want     []Action  `json:"want"`
+	Have     []Held    `json:"have"`
+	Attempts []Attempt `json:"attempts,omitempty"` // the newest, oldest first
+	Token    string    `json:"-"`                  // of the worker that has it in hand
 }
 
 // Held is how far one action has got, and what of it stands in Kisi.

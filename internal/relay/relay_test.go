@@ -101,3 +101,22 @@ func TestSame(t *testing.T) {
 		t.Error("an unlock is no schedule")
 	}
 }
+
+func TestNote(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
+	var j Job
+	for i := range 1440 { // a revoke that fails every minute of a day
+		j.Note(Attempt{At: at.Add(time.Duration(i) * time.Minute), Action: "a", Step: "revoke", Result: "retry", Object: 7, Error: "503"})
+	}
+	j.Note(Attempt{At: at.Add(25 * time.Hour), Action: "a", Step: "revoke", Result: "revoked", Object: 7})
+	if len(j.Attempts) != 2 || j.Attempts[0].Times != 1440 || !j.Attempts[0].At.Equal(at) || !j.Attempts[0].Last.Equal(at.Add(1439*time.Minute)) || j.Attempts[1].Times != 0 {
+		t.Errorf("%+v", j.Attempts)
+	}
+	before := j.Attempts
+	for i := range 2 * maxAttempts {
+		j.Note(Attempt{Object: int64(i)})
+	}
+	if len(j.Attempts) != maxAttempts || j.Attempts[maxAttempts-1].Object != 2*maxAttempts-1 || len(before) != 2 {
+		t.Errorf("%d attempts are kept, the last for object %d", len(j.Attempts), j.Attempts[len(j.Attempts)-1].Object)
+	}
+}

@@ -20,31 +20,41 @@ import (
 //	ARGV   1 now   2 job name   3 job id   4 trigger   5 booking   6 event id
 //	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
 //	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
-//	       15 wake channel   16 our name
-//	       17 how many follow of each: fields of the record, 18 rules with what
-//	       they want, 19 undecided rules, then the letters: name, text
+//	       15 wake channel   16 our name   17 "" or, of a replay, how many changes
+//	       the job may have had   18 what letters' keys start with
+//	       19 how many follow of each: fields of the record, 20 rules with what
+//	       they want, 21 undecided rules, 22 names of letters that this event
+//	       replays, then the letters: name, text
 //	gives  now, status, job id, changes, whether the job came due
 //
-// A job's hash: id trigger booking event version changes changed worked cancelled
-// tombstone token lease have want:<rule>.
-var acceptScript = newScript(luaTime + luaLetters + `
+// A job's hash: id trigger booking event record version changes changed worked
+// cancelled tombstone token lease have attempts want:<rule>.
+var acceptScript = newScript(luaTime + luaDueNow + luaLetters + `
 local job, due, events, dead, seen = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
 local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
 local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
-local recordAt = 20
-local wantAt = recordAt + tonumber(ARGV[17])
-local undecidedAt = wantAt + 2 * tonumber(ARGV[18])
-local lettersAt = undecidedAt + tonumber(ARGV[19])
+local replay = ARGV[17] ~= ""
+local recordAt = 23
+local wantAt = recordAt + tonumber(ARGV[19])
+local undecidedAt = wantAt + 2 * tonumber(ARGV[20])
+local replaysAt = undecidedAt + tonumber(ARGV[21])
+local lettersAt = replaysAt + tonumber(ARGV[22])
 
 local function record(status, jobID)
-  redis.call("XADD", events, "MAXLEN", "~", ARGV[14], "*",
+  return redis.call("XADD", events, "MAXLEN", "~", ARGV[14], "*",
     "status", status, "job", jobID, "received", text(ms), unpack(ARGV, recordAt, wantAt - 1))
 end
 local function remember(jobID)
   if dedup then redis.call("SET", seen, jobID, "PX", ARGV[12]) end
 end
-local function letters() keepLetters(dead, 6, lettersAt, ARGV[13]) end
+local function letters()
+  for i = replaysAt, lettersAt - 1 do
+    redis.call("DEL", ARGV[18] .. ARGV[i])
+    redis.call("ZREM", dead, ARGV[i])
+  end
+  keepLetters(dead, 6, lettersAt, ARGV[13])
+end
 local function answer(status, jobID, changes, wakes)
   return {text(us), status, jobID, tostring(changes or 0), wakes or ""}
 end
@@ -65,6 +75,9 @@ if dedup then
   if first then return answer("duplicate", first, first == id and exists) end
 end
 
+-- A replay was planned from what the job was then.
+if replay and (exists or "0") ~= ARGV[17] then return answer("stale", id, exists) end
+
 -- A cancellation without a version left a tombstone: nothing says that an event with
 -- a version is newer than it, unless the version itself does.
 local stale = false
@@ -76,14 +89,14 @@ elseif version and known then
   stale = version < known or (version == known and gone and not cancelled)
 end
 if stale then
-  record("stale", name)
+  record("stale", id)
   remember(id)
   return answer("stale", id, exists)
 end
 
 local keep, drop, hadWant = {}, {}, false
 for i = wantAt, undecidedAt - 1, 2 do keep["want:" .. ARGV[i]] = true end
-for i = undecidedAt, lettersAt - 1 do keep["want:" .. ARGV[i]] = true end
+for i = undecidedAt, replaysAt - 1 do keep["want:" .. ARGV[i]] = true end
 for _, field in ipairs(redis.call("HKEYS", job)) do
   if string.sub(field, 1, 5) == "want:" then
     hadWant = true
@@ -91,7 +104,7 @@ for _, field in ipairs(redis.call("HKEYS", job)) do
   end
 end
 
-local idle = not cancelled and lettersAt == wantAt
+local idle = not cancelled and replaysAt == wantAt
 if idle and not exists and booking == "" then
   record("ignored", "")
   remember("")
@@ -117,11 +130,11 @@ redis.call("PERSIST", job) -- it may have been on its way out
 -- In hand, its score is the end of the lease: an earlier one would give the job to a
 -- second worker. Waiting, it keeps an earlier score, or one that is updated all the
 -- time would never come up.
-if not inHand then redis.call("ZADD", due, "LT", text(ms), name) end
+if not inHand then redis.call("ZADD", due, "LT", dueNow(cancelled), name) end
 
 local status = "accepted"
 if idle and not hadWant and not old[5] then status = "ignored" end
-record(status, name)
+redis.call("HSET", job, "record", record(status, id))
 remember(id)
 letters()
 if inHand then return answer(status, id, changes) end
@@ -130,8 +143,8 @@ return answer(status, id, changes, "1")`)
 
 const (
 	maxVersion   = 1 << 53  // beyond it Lua cannot tell neighbours apart
-	keptPayload  = 16 << 10 // bytes of payload that the record of an event keeps
-	recordFields = 5
+	keptEvent    = 16 << 10 // bytes of an event that the list of events keeps
+	recordFields = 4
 )
 
 // Accept takes in an event with what it asks for, in one step: a crash before it
@@ -140,7 +153,25 @@ const (
 // in; that is safe, since the sender's retry is then a duplicate, or, without an
 // identity, asks the same job for the same thing again if its event id is the same.
 func (s *Store) Accept(ctx context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
-	c, err := s.acceptance(ev, p)
+	return s.accept(ctx, ev, p, replaying{})
+}
+
+// Replay takes in an event once more, although it was accepted before, and lets go
+// of the dead letters that it left. It has no effect, and is stale, if the job has
+// not had just so many changes.
+func (s *Store) Replay(ctx context.Context, ev relay.Event, p relay.Plan, changes int64, letters []string) (relay.Receipt, error) {
+	p.EventID = "" // it was seen
+	return s.accept(ctx, ev, p, replaying{strconv.FormatInt(changes, 10), letters})
+}
+
+// replaying is what an acceptance has to know of a replay; zero if it is none.
+type replaying struct {
+	changes string
+	letters []string // their ids
+}
+
+func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r replaying) (relay.Receipt, error) {
+	c, err := s.acceptance(ev, p, r)
 	if err != nil {
 		return relay.Receipt{}, fmt.Errorf("store: accept event %s: %w", short(ev.ID), err)
 	}
@@ -160,7 +191,7 @@ type acceptance struct {
 	args []any
 }
 
-func (s *Store) acceptance(ev relay.Event, p relay.Plan) (acceptance, error) {
+func (s *Store) acceptance(ev relay.Event, p relay.Plan, r replaying) (acceptance, error) {
 	version, err := versionText(p.Version)
 	if err != nil {
 		return acceptance{}, err
@@ -182,10 +213,13 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan) (acceptance, error) {
 	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
 		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
 		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
-		len(fields), len(wants)/2, len(p.Undecided))
+		r.changes, k.letters(), len(fields), len(wants)/2, len(p.Undecided), len(r.letters))
 	c.addTexts(fields)
 	c.addTexts(wants)
 	c.addTexts(p.Undecided)
+	for _, id := range r.letters {
+		c.add(short(id))
+	}
 	return c, c.addLetters(k, letters)
 }
 
@@ -235,18 +269,18 @@ func wants(p relay.Plan) ([]string, error) {
 	return out, nil
 }
 
-// record is what the list of events shows of one, in pairs. It is for people, and
-// bounded: the headers stay out, and so does a large payload.
+// record is what the list of events keeps of one, in pairs. It is bounded: an event
+// that is very large is not kept whole.
 func record(ev relay.Event, p relay.Plan) ([]string, error) {
-	payload, err := json.Marshal(ev.Payload)
+	event, err := json.Marshal(ev)
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
 	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames())
-	if len(payload) > keptPayload {
-		return append(fields, "payload_size", strconv.Itoa(len(payload))), nil
+	if len(event) > keptEvent {
+		return append(fields, "size", strconv.Itoa(len(event))), nil
 	}
-	return append(fields, "payload", string(payload)), nil
+	return append(fields, "event", string(event)), nil
 }
 
 // letters are the problems of a plan as dead letters. The id starts with what the

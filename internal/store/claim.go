@@ -92,29 +92,11 @@ func claimed(item any) (relay.Job, error) {
 	return j, nil
 }
 
-// Job reads a job without taking it in hand.
-func (s *Store) Job(ctx context.Context, id string) (relay.Job, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
-	defer cancel()
-	hash, err := s.rdb.HGetAll(ctx, s.keys.job(id)).Result()
-	if err != nil {
-		return relay.Job{}, false, failed("read job "+short(id), err)
-	}
-	if len(hash) == 0 {
-		return relay.Job{}, false, nil
-	}
-	j, err := decode(hash)
-	if err != nil {
-		return relay.Job{}, false, fmt.Errorf("store: read job %s: %w", short(id), err)
-	}
-	return j, true, nil
-}
-
 const wantPrefix = "want:"
 
 // decode reads the hash of a job.
 func decode(hash map[string]string) (relay.Job, error) {
-	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"]}
+	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Cancelled: hash["cancelled"] != ""}
 	if j.ID == "" {
 		return j, errors.New("it has no id")
 	}
@@ -141,9 +123,11 @@ func decode(hash map[string]string) (relay.Job, error) {
 		}
 		j.Version = &v
 	}
-	if have := hash["have"]; have != "" {
-		if err := json.Unmarshal([]byte(have), &j.Have); err != nil {
-			return j, fmt.Errorf("have: %w", err)
+	for field, list := range map[string]any{"have": &j.Have, "attempts": &j.Attempts} {
+		if text := hash[field]; text != "" {
+			if err := json.Unmarshal([]byte(text), list); err != nil {
+				return j, fmt.Errorf("%s: %w", field, err)
+			}
 		}
 	}
 	j.Want, err = decodeWant(hash)

@@ -13,11 +13,15 @@ import (
 // luaHeld checks the lease before anything is written, and says 0 if it is lost:
 // to another worker, or to time, which another worker will notice.
 const luaHeld = `
-local job, due, name, token, have = KEYS[1], KEYS[2], ARGV[2], ARGV[3], ARGV[4]
-local held = redis.call("HMGET", job, "token", "lease", "changes")
+local job, due, name, token = KEYS[1], KEYS[2], ARGV[2], ARGV[3]
+local held = redis.call("HMGET", job, "token", "lease", "changes", "cancelled")
 if held[1] ~= token or tonumber(held[2]) <= ms then return {text(us), "0"} end
-local function putHave()
-  if have == "" then redis.call("HDEL", job, "have") else redis.call("HSET", job, "have", have) end
+local function put(field, value)
+  if value == "" then redis.call("HDEL", job, field) else redis.call("HSET", job, field, value) end
+end
+local function putProgress()
+  put("have", ARGV[4])
+  put("attempts", ARGV[5])
 end
 `
 
@@ -31,13 +35,13 @@ end
 // saveScript writes how far a job has got and renews its lease.
 //
 //	KEYS   1 job   2 due   3.. objects
-//	ARGV   1 now   2 job name   3 token   4 have ("" nothing)   5 lease ms
-//	       6 how long it is known whose an object is, ms
+//	ARGV   1 now   2 job name   3 token   4 have, 5 attempts ("" nothing)
+//	       6 lease ms   7 how long it is known whose an object is, ms
 //	gives  now, 1 (0 if the lease is lost), changes
 var saveScript = newScript(luaTime + luaHeld + luaOwn + `
-local lease = text(ms + tonumber(ARGV[5]))
-putHave()
-own(3, #KEYS, ARGV[6])
+local lease = text(ms + tonumber(ARGV[6]))
+putProgress()
+own(3, #KEYS, ARGV[7])
 redis.call("HSET", job, "lease", lease)
 redis.call("ZADD", due, lease, name)
 return {text(us), "1", held[3]}`)
@@ -45,26 +49,26 @@ return {text(us), "1", held[3]}`)
 // finishScript writes how far a job has got and lets it go.
 //
 //	KEYS   1 job   2 due   3 dead   4.. objects, letters
-//	ARGV   1 now   2 job name   3 token   4 have ("" nothing)   5 changes at claim
-//	       6 next ms ("" not before something happens)   7 retention ms ("" for ever)
-//	       8 letter TTL ms   9 how many objects   10 how long it is known whose they
-//	       are, ms   11.. letters: name, text
+//	ARGV   1 now   2 job name   3 token   4 have, 5 attempts ("" nothing)
+//	       6 changes at claim   7 next ms ("" not before something happens)
+//	       8 retention ms ("" for ever)   9 letter TTL ms   10 how many objects
+//	       11 how long it is known whose they are, ms   12.. letters: name, text
 //	gives  now, 1 (0 if the lease is lost), whether the job is due at once
-var finishScript = newScript(luaTime + luaLetters + luaHeld + luaOwn + `
-putHave()
-own(4, 3 + tonumber(ARGV[9]), ARGV[10])
-redis.call("HSET", job, "worked", ARGV[5])
+var finishScript = newScript(luaTime + luaDueNow + luaLetters + luaHeld + luaOwn + `
+putProgress()
+own(4, 3 + tonumber(ARGV[10]), ARGV[11])
+redis.call("HSET", job, "worked", ARGV[6])
 redis.call("HDEL", job, "token", "lease")
-local moved = held[3] ~= ARGV[5]
+local moved = held[3] ~= ARGV[6]
 if moved then
-  redis.call("ZADD", due, text(ms), name)
-elseif ARGV[6] ~= "" then
-  redis.call("ZADD", due, ARGV[6], name)
+  redis.call("ZADD", due, dueNow(held[4]), name)
+elseif ARGV[7] ~= "" then
+  redis.call("ZADD", due, ARGV[7], name)
 else
   redis.call("ZREM", due, name)
-  if ARGV[7] ~= "" then redis.call("PEXPIRE", job, ARGV[7]) end
+  if ARGV[8] ~= "" then redis.call("PEXPIRE", job, ARGV[8]) end
 end
-keepLetters(KEYS[3], 4 + tonumber(ARGV[9]), 11, ARGV[8])
+keepLetters(KEYS[3], 4 + tonumber(ARGV[10]), 12, ARGV[9])
 return {text(us), "1", moved and "1" or ""}`)
 
 // Save keeps the job in hand: it writes Have and renews the lease. It reports
@@ -72,13 +76,13 @@ return {text(us), "1", moved and "1" or ""}`)
 // and the worker must stop and Finish. It fails with [relay.ErrLeaseLost] and
 // writes nothing if the job is no longer in hand.
 func (s *Store) Save(ctx context.Context, j relay.Job) (changed bool, err error) {
-	have, err := encodeHave(j)
+	have, attempts, err := progress(j)
 	if err != nil {
 		return false, err
 	}
 	reply, err := s.run(ctx, "save job "+short(j.ID), saveScript,
 		append([]string{s.keys.job(j.ID), s.keys.due()}, s.objects(j)...),
-		short(j.ID), j.Token, have, s.opts.Lease.Milliseconds(), s.opts.Retention.Milliseconds())
+		short(j.ID), j.Token, have, attempts, s.opts.Lease.Milliseconds(), s.opts.Retention.Milliseconds())
 	if err != nil {
 		return false, err
 	}
@@ -91,7 +95,7 @@ func (s *Store) Save(ctx context.Context, j relay.Job) (changed bool, err error)
 // the job is no longer in hand. Like Accept it may have had its effect when it
 // fails with [relay.ErrUnavailable]; a second try then finds the lease lost.
 func (s *Store) Finish(ctx context.Context, j relay.Job, next time.Time, letters []relay.DeadLetter) error {
-	have, err := encodeHave(j)
+	have, attempts, err := progress(j)
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,7 @@ func (s *Store) Finish(ctx context.Context, j relay.Job, next time.Time, letters
 	objects := s.objects(j)
 	keys := slices.Concat([]string{s.keys.job(j.ID), s.keys.due(), s.keys.dead()}, objects, names)
 	args := append([]any{
-		short(j.ID), j.Token, have, j.Changes, score(next), s.retention(j), s.opts.LetterTTL.Milliseconds(),
+		short(j.ID), j.Token, have, attempts, j.Changes, score(next), s.retention(j), s.opts.LetterTTL.Milliseconds(),
 		len(objects), s.opts.Retention.Milliseconds(),
 	}, texts...)
 	reply, err := s.run(ctx, "finish job "+short(j.ID), finishScript, keys, args...)
@@ -186,14 +190,22 @@ func score(next time.Time) string {
 	return fmt.Sprint(millis(next))
 }
 
-// encodeHave gives "" for nothing, so that a script sees it without reading JSON.
-func encodeHave(j relay.Job) (string, error) {
-	if len(j.Have) == 0 {
+// progress is how far j has got, as its hash has it.
+func progress(j relay.Job) (have, attempts string, err error) {
+	if have, err = encode(j.Have); err != nil {
+		return "", "", fmt.Errorf("store: job %s: have: %w", short(j.ID), err)
+	}
+	if attempts, err = encode(j.Attempts); err != nil {
+		return "", "", fmt.Errorf("store: job %s: attempts: %w", short(j.ID), err)
+	}
+	return have, attempts, nil
+}
+
+// encode gives "" for nothing, so that a script sees it without reading JSON.
+func encode[T any](list []T) (string, error) {
+	if len(list) == 0 {
 		return "", nil
 	}
-	b, err := json.Marshal(j.Have)
-	if err != nil {
-		return "", fmt.Errorf("store: job %s: have: %w", short(j.ID), err)
-	}
-	return string(b), nil
+	b, err := json.Marshal(list)
+	return string(b), err
 }

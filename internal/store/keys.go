@@ -30,6 +30,8 @@ func (k keys) object(kind relay.Kind, id int64) string {
 func (k keys) events() string                  { return k.tag + "events" }
 func (k keys) login(account string) string     { return k.tag + "login:" + short(account) }
 func (k keys) loginLock(account string) string { return k.tag + "login-lock:" + short(account) }
+func (k keys) turns() string                   { return k.tag + "turns" }
+func (k keys) waiting() string                 { return k.tag + "turns-waiting" }
 func (k keys) ping() string                    { return k.tag + "ping" }
 func (k keys) wake() string                    { return k.tag + "wake" } // a channel
 
@@ -45,6 +47,18 @@ func short(id string) string {
 	if len(id) <= longest && !strings.HasPrefix(id, hashed) {
 		return id
 	}
+	return hash(id)
+}
+
+func hash(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hashed + hex.EncodeToString(sum[:])
+}
+
+// shortened is short for an id that may have been shortened already.
+func shortened(id string) string {
+	if strings.HasPrefix(id, hashed) && len(id) == len(hashed)+sha256.Size*2 {
+		return id
+	}
+	return short(id)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"doorhook/internal/relay"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // letterArgs are the keys of dead letters, and for each its name and text.
@@ -41,19 +43,53 @@ func (s *Store) Letters(ctx context.Context, limit int) ([]relay.DeadLetter, err
 	if limit < 1 {
 		return nil, nil
 	}
-	reply, err := s.run(ctx, "read dead letters", lettersScript, []string{s.keys.dead()}, limit, s.keys.letters())
+	reply, err := s.run(ctx, "read dead letters", lettersScript, []string{s.keys.dead()}, min(limit, mostListed), s.keys.letters())
 	if err != nil {
 		return nil, err
 	}
 	var out []relay.DeadLetter
 	var broken []error
 	for i := 1; i < len(reply); i++ {
-		var l relay.DeadLetter
-		if err := json.Unmarshal([]byte(str(reply, i)), &l); err != nil {
-			broken = append(broken, fmt.Errorf("store: a dead letter: %w", err))
+		l, err := openLetter(str(reply, i))
+		if err != nil {
+			broken = append(broken, err)
 			continue
 		}
 		out = append(out, l)
 	}
 	return out, errors.Join(broken...)
+}
+
+// LetterIDs names all dead letters, the oldest first. A name that is very long is
+// given as its hash, which [Store.Letter] takes as well.
+func (s *Store) LetterIDs(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	names, err := s.rdb.ZRange(ctx, s.keys.dead(), 0, -1).Result()
+	if err != nil {
+		return nil, failed("list dead letters", err)
+	}
+	return names, nil
+}
+
+// Letter reads one dead letter; false if there is none of this id, or not any more.
+func (s *Store) Letter(ctx context.Context, id string) (relay.DeadLetter, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	text, err := s.rdb.Get(ctx, s.keys.letters()+shortened(id)).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return relay.DeadLetter{}, false, nil
+	case err != nil:
+		return relay.DeadLetter{}, false, failed("read dead letter "+short(id), err)
+	}
+	l, err := openLetter(text)
+	return l, err == nil, err
+}
+
+func openLetter(text string) (l relay.DeadLetter, err error) {
+	if err = json.Unmarshal([]byte(text), &l); err != nil {
+		err = fmt.Errorf("store: a dead letter: %w", err)
+	}
+	return l, err
 }

@@ -84,7 +84,9 @@ func TestALostAnswerIsNotSentAgain(t *testing.T) {
 			accept(t, s, booking("e0", nil, `{}`)) // the scripts are known then, and the cluster's map
 			finish(t, s, claimOne(t, s), time.Time{})
 			for _, id := range []string{"", "e1"} {
-				job(t, s, b1) // connected again, so that what is lost is no handshake
+				if err := s.Ping(ctx); err != nil { // connected again, so that what is lost is no handshake
+					t.Fatal(err)
+				}
 				p.losing.Store(true)
 				if _, err := s.Accept(ctx, event(id), booking(id, nil, `{}`)); !errors.Is(err, relay.ErrUnavailable) {
 					t.Errorf("error %v", err)

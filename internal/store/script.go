@@ -13,11 +13,20 @@ import (
 
 // script is one Lua script. Every check in it comes before its first write: Redis
 // does not undo half a script.
-type script struct{ source, hash string }
+type script struct {
+	source, hash string
+	volatile     bool // what it writes may be lost in a crash
+}
 
 func newScript(source string) script {
 	sum := sha1.Sum([]byte(source)) // the name that Redis gives it, not a secret
 	return script{source: source, hash: hex.EncodeToString(sum[:])}
+}
+
+// unlogged is sc for what may be lost in a crash.
+func (sc script) unlogged() script {
+	sc.volatile = true
+	return sc
 }
 
 // luaTime starts every script: ARGV[1] is the time in µs, or "" to ask Redis, and
@@ -31,6 +40,12 @@ if not us then
 end
 local ms = math.floor(us / 1000)
 local function text(n) return string.format("%.0f", n) end
+`
+
+// luaDueNow is the score of a job that is due at once. A cancelled one goes before
+// all others, which may be many: its door may be open.
+const luaDueNow = `
+local function dueNow(cancelled) return text(cancelled and math.floor(ms / 1000) or ms) end
 `
 
 // luaLetters keeps dead letters, whose keys are KEYS[keyAt] and after, each with

@@ -102,7 +102,7 @@ func (s *Store) Now() time.Time { return s.clock.now() }
 var pingScript = newScript(luaTime + `
 redis.call("ZADD", KEYS[1], "LT", ms, "ping")
 redis.call("PEXPIRE", KEYS[1], 60000)
-return {text(us)}`)
+return {text(us)}`).unlogged()
 
 // Ping reports whether an event could be accepted now.
 func (s *Store) Ping(ctx context.Context) error {

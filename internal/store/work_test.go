@@ -35,8 +35,13 @@ func TestSaveAndFinishKeepHave(t *testing.T) {
 			t.Errorf("saved (-want +got):\n%s", diff)
 		}
 		j.Have = held(8)
+		tried := []relay.Attempt{{At: held(8)[0].TriedAt, Action: "open/0", Step: "create", Result: "unsure", Error: "<no>"}}
+		j.Attempts = tried
 		finish(t, s, j, time.Time{})
 		got := job(t, s, b1)
+		if diff := cmp.Diff(tried, got.Attempts); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
 		if diff := cmp.Diff(held(8), got.Have); diff != "" || got.Worked != 1 {
 			t.Errorf("finished, worked %d (-want +got):\n%s", got.Worked, diff)
 		}

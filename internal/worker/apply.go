@@ -99,10 +99,14 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64) *relay.DeadLetter {
 	h := &j.Have[s.held]
 	h.Error = out.Err.Error()
-	h.Attempts++
 	if s.op == create && out.Verdict != relay.Unsure {
 		h.Unsure = false
 	}
+	if out.Verdict == relay.Untried { // it says nothing about what is wanted, nor about Kisi's willingness
+		h.RetryAt = now.Add(untried(out, roll))
+		return nil
+	}
+	h.Attempts++
 	if out.Verdict == relay.Rejected && s.op != find {
 		h.State = relay.Dead
 		l := letter(*j, s.want, relay.ByKisi, out.Err, now)
@@ -131,12 +135,23 @@ func revoked(h *relay.Held, object int64, done bool, out relay.Outcome, now time
 		}
 		return
 	}
-	h.Old = append(h.Old, object) // the others that are to go do not wait for this one
-	h.Revokes++
-	h.RevokeAt = now.Add(max(revokeBackoff.Delay(h.Revokes, roll), min(out.After, maxWish)))
 	if !gaveUp {
 		h.Error = out.Err.Error()
 	}
+	if out.Verdict == relay.Untried {
+		h.Old, h.RevokeAt = append(h.Old, object), now.Add(untried(out, roll))
+		return
+	}
+	h.Old = append(h.Old, object) // the others that are to go do not wait for this one
+	h.Revokes++
+	h.RevokeAt = now.Add(max(revokeBackoff.Delay(h.Revokes, roll), min(out.After, maxWish)))
+}
+
+// untried is how long something rests that was not attempted. The jobs that wait for
+// Kisi to come back come back one after another, not all at once.
+func untried(out relay.Outcome, roll float64) time.Duration {
+	d := max(min(out.After, maxWish), time.Second)
+	return d + time.Duration(float64(d)*roll)
 }
 
 // lateWork is how long a request that got no answer may still be worked on.

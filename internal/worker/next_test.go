@@ -198,6 +198,8 @@ func (k *site) do(j relay.Job, s step, fault string) relay.Outcome {
 	h := j.Have[s.held]
 	failed := func(v relay.Verdict) relay.Outcome { return relay.Outcome{Verdict: v, Err: errors.New(fault)} }
 	switch {
+	case fault == "untried":
+		return failed(relay.Untried)
 	case fault == "refused":
 		return failed(relay.Retry)
 	case fault == "rejected" && (s.op == create || s.op == resolve || s.op == change):
@@ -260,7 +262,7 @@ func TestConverges(t *testing.T) {
 			h.job.ChangedAt = h.now
 			h.job.Want = drawWant(t, h.now)
 			for range rapid.IntRange(0, 8).Draw(t, "steps") {
-				h.step(t, rapid.SampledFrom([]string{"", "", "refused", "rejected", "lost before", "lost after", "late", "died"}).Draw(t, "fault"))
+				h.step(t, rapid.SampledFrom([]string{"", "", "untried", "refused", "rejected", "lost before", "lost after", "late", "died"}).Draw(t, "fault"))
 				h.now = h.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
 			}
 		}
@@ -446,6 +448,15 @@ func TestKeepsTrying(t *testing.T) {
 				return relay.Outcome{Verdict: relay.OK}
 			},
 			want: map[string]int{"create": 40, "find": 80}, letter: "the last attempt: 503",
+		},
+		{
+			name: "Kisi is down: what was never attempted is no failure that would take the old away",
+			job:  relay.Job{Changes: 2, ChangedAt: noon, Want: []relay.Action{link("l", "b@x")}, Have: []relay.Held{stands(link("l", "a@x"), 9)}},
+			answer: func(op) relay.Outcome {
+				return relay.Outcome{Verdict: relay.Untried, After: 10 * time.Second, Err: errors.New("Kisi is down")}
+			},
+			// Two hours in which the new may come, then one in which both are over.
+			want: map[string]int{"create": 720, "revoke 9": 360}, letter: "the last attempt: Kisi is down",
 		},
 		{
 			name:   "one of two old objects cannot be deleted: both are tried",

@@ -206,15 +206,61 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time.Time) *relay.DeadLetter {
 	started := now()
 	stepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.StepTimeout)
-	out := w.carryOut(stepCtx, *j, s)
+	out := w.carryOut(relay.WithPriority(stepCtx, priority(*j, s, started)), *j, s)
 	cancel()
 	a := j.Have[s.held].Action
 	if s.op == change || s.op == resolve {
 		a = s.want
 	}
 	l := apply(j, s, out, now(), rand.Float64())
-	w.logAttempt(ctx, *j, a, s, out, now().Sub(started))
+	took := now().Sub(started)
+	if out.Verdict != relay.Untried {
+		j.Note(attempt(a, s, out, started, took))
+	}
+	w.logAttempt(ctx, *j, a, s, out, took)
 	return l
+}
+
+// priority is who goes first: what may leave a door open, then who may be standing
+// in front of one, then the tidying.
+func priority(j relay.Job, s step, now time.Time) relay.Priority {
+	ends := j.Have[s.held].Action.Ends
+	switch {
+	case s.op == revoke && !ends.IsZero() && now.After(ends):
+		return relay.Whenever
+	case s.op == revoke, s.op == find:
+		return relay.Revoking
+	}
+	return relay.Granting
+}
+
+// attempt is what the job remembers of a step.
+func attempt(a relay.Action, s step, out relay.Outcome, at time.Time, took time.Duration) relay.Attempt {
+	t := relay.Attempt{
+		At: at, Action: a.Key, Step: s.op.String(), Result: result(s, out),
+		Object: cmp.Or(out.Object, s.object), TookMS: took.Milliseconds(),
+	}
+	if out.Err != nil {
+		t.Error = out.Err.Error()
+	}
+	return t
+}
+
+// result is what a step came to, in a word.
+func result(s step, out relay.Outcome) string {
+	switch {
+	case out.Verdict != relay.OK && out.Verdict != relay.Gone:
+		return out.Verdict.String()
+	case s.op == find && out.Object == 0:
+		return "not there"
+	case s.op == find:
+		return "adopted"
+	case s.op == create && s.want.Kind == relay.Unlock:
+		return "unlocked"
+	case out.Verdict == relay.Gone:
+		return "was gone"
+	}
+	return [...]string{"", "revoked", "", "changed", "resolved", "created"}[s.op]
 }
 
 func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcome {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,7 @@ type shelf struct {
 
 	onSave   func() (changed bool, err error) // nil saves
 	onCreate func(relay.Action) relay.Outcome
+	found    int64 // by a look; 0 is nothing
 	letters  []relay.DeadLetter
 	next     time.Time // of the last finish
 }
@@ -66,7 +68,7 @@ func (s *shelf) Finish(ctx context.Context, j relay.Job, next time.Time, letters
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note("finish")
-	s.job.Have, s.due, s.next = slices.Clone(j.Have), next, next
+	s.job.Have, s.job.Attempts, s.due, s.next = slices.Clone(j.Have), j.Attempts, next, next
 	s.letters = append(s.letters, letters...)
 	return ctx.Err()
 }
@@ -103,6 +105,9 @@ func (s *shelf) Find(context.Context, relay.Action, time.Time, []int64) relay.Ou
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note("find")
+	if s.found != 0 {
+		return relay.Outcome{Verdict: relay.OK, Objects: []int64{s.found}}
+	}
 	return relay.Outcome{Verdict: relay.OK}
 }
 
@@ -117,6 +122,19 @@ func window(key string) relay.Action {
 	a.NotAfter = a.Ends
 	a.Args = relay.Encode(map[string]any{"lock_id": 1, "name": key})
 	return a
+}
+
+// tried tells the attempts of a job.
+func tried(j relay.Job) string {
+	var all []string
+	for _, a := range j.Attempts {
+		one := fmt.Sprint(a.Action, " ", a.Result, " ", a.Object)
+		if a.Error != "" {
+			one += " (" + a.Error + ")"
+		}
+		all = append(all, one)
+	}
+	return strings.Join(all, ", ")
 }
 
 // during runs a worker on s for so long, in fake time, and gives what was done.
@@ -136,6 +154,7 @@ func TestWork(t *testing.T) {
 	tests := []struct {
 		name  string
 		want  []string
+		after time.Duration // 0 is a moment
 		setup func(*shelf)
 		check func(*testing.T, *shelf)
 	}{
@@ -145,6 +164,9 @@ func TestWork(t *testing.T) {
 			check: func(t *testing.T, s *shelf) {
 				if h := s.job.Have; len(h) != 2 || h[0].Object != 1 || h[0].Unsure {
 					t.Errorf("held %+v", h)
+				}
+				if got := tried(s.job); got != "a created 1, b created 1" {
+					t.Errorf("attempts: %s", got)
 				}
 			},
 		},
@@ -201,6 +223,39 @@ func TestWork(t *testing.T) {
 			},
 		},
 		{
+			name: "a create whose answer got lost is looked for, and adopted",
+			setup: func(s *shelf) {
+				s.job.Want = s.job.Want[:1]
+				s.found = 9
+				s.onCreate = func(relay.Action) relay.Outcome {
+					return relay.Outcome{Verdict: relay.Unsure, Err: errors.New("no answer")}
+				}
+			},
+			after: 2 * time.Second,
+			want:  []string{"save", "create a", "finish", "find", "finish"},
+			check: func(t *testing.T, s *shelf) {
+				if got := tried(s.job); got != "a unsure 0 (no answer), a adopted 9" {
+					t.Errorf("attempts: %s", got)
+				}
+			},
+		},
+		{
+			name: "what was never attempted is no attempt",
+			setup: func(s *shelf) {
+				s.job.Want = s.job.Want[:1]
+				s.onCreate = func(relay.Action) relay.Outcome {
+					return relay.Outcome{Verdict: relay.Untried, After: 5 * time.Second, Err: errors.New("Kisi is down")}
+				}
+			},
+			want: []string{"save", "create a", "finish"},
+			check: func(t *testing.T, s *shelf) {
+				h, wait := s.job.Have[0], time.Until(s.next)
+				if len(s.job.Attempts) != 0 || h.Attempts != 0 || h.Unsure || h.Error != "Kisi is down" || wait < 4*time.Second || wait > 10*time.Second {
+					t.Errorf("attempts %v, held %+v, comes up again in %s", s.job.Attempts, h, wait)
+				}
+			},
+		},
+		{
 			name: "Kisi's wish to wait is kept, within reason",
 			setup: func(s *shelf) {
 				s.job.Want = s.job.Want[:1]
@@ -223,7 +278,7 @@ func TestWork(t *testing.T) {
 				if tt.setup != nil {
 					tt.setup(s)
 				}
-				got := during(t, s, 100*time.Millisecond)
+				got := during(t, s, max(tt.after, 100*time.Millisecond))
 				if len(got) > len(tt.want) { // a job that changes at once comes up at once
 					got = got[:len(tt.want)]
 				}

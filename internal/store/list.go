@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"doorhook/internal/relay"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// These answer people. They use plain commands, and may cost a few of them.
+
+// mostListed bounds a list, and with it what one answer holds in memory.
+const mostListed = 1000
+
+// Events gives accepted events, the newest first: those before the place in the
+// list that an earlier answer ended at, or all if it is "".
+func (s *Store) Events(ctx context.Context, before string, limit int) ([]relay.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	from := "+"
+	if before != "" {
+		from = "(" + before
+	}
+	entries, err := s.rdb.XRevRangeN(ctx, s.keys.events(), from, "-", int64(min(limit, mostListed))).Result()
+	if err != nil {
+		return nil, failed("list events", err)
+	}
+	out := make([]relay.Record, len(entries))
+	for i, e := range entries {
+		out[i] = recorded(e)
+	}
+	return out, nil
+}
+
+// Event gives one accepted event by its place in the list; false if it is not kept
+// any more.
+func (s *Store) Event(ctx context.Context, place string) (relay.Record, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	entries, err := s.rdb.XRange(ctx, s.keys.events(), place, place).Result()
+	if err != nil || len(entries) == 0 {
+		if err != nil {
+			err = failed("read event "+place, err)
+		}
+		return relay.Record{}, false, err
+	}
+	return recorded(entries[0]), true, nil
+}
+
+func recorded(e redis.XMessage) relay.Record {
+	field := func(name string) string { text, _ := e.Values[name].(string); return text }
+	number := func(name string) int64 { n, _ := strconv.ParseInt(field(name), 10, 64); return n }
+	r := relay.Record{
+		ID: e.ID, At: time.UnixMilli(number("received")).UTC(), Trigger: field("trigger"), EventID: field("id"),
+		Status: relay.Status(field("status")), JobID: field("job"), Rules: field("rules"), Size: number("size"),
+	}
+	if event := field("event"); event != "" {
+		r.Event = []byte(event)
+	}
+	return r
+}
+
+// Waiting gives the jobs that are looked at next, the next first.
+func (s *Store) Waiting(ctx context.Context, limit int) ([]relay.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	names, err := s.rdb.ZRange(ctx, s.keys.due(), 0, int64(min(limit, mostListed))-1).Result()
+	if err != nil {
+		return nil, failed("list waiting jobs", err)
+	}
+	return s.jobs(ctx, names)
+}
+
+// Recent gives the jobs that events changed last, the newest first.
+func (s *Store) Recent(ctx context.Context, limit int) ([]relay.Job, error) {
+	limit = min(limit, mostListed)
+	var names []string
+	seen := map[string]bool{}
+	for before := ""; len(names) < limit; {
+		events, err := s.Events(ctx, before, mostListed)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range events {
+			if before = e.ID; e.JobID != "" && !seen[e.JobID] && len(names) < limit {
+				seen[e.JobID] = true
+				names = append(names, short(e.JobID))
+			}
+		}
+		if len(events) < mostListed {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	return s.jobs(ctx, names)
+}
+
+// Job reads a job without taking it in hand.
+func (s *Store) Job(ctx context.Context, id string) (relay.Job, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	jobs, err := s.jobs(ctx, []string{short(id)})
+	if err != nil || len(jobs) == 0 {
+		return relay.Job{}, false, err
+	}
+	return jobs[0], true, nil
+}
+
+// jobs reads jobs in one round trip. Those that are no more are left out; one that
+// cannot be read is in the error, and the others are given all the same.
+func (s *Store) jobs(ctx context.Context, names []string) ([]relay.Job, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	hashes, scores := make([]*redis.MapStringStringCmd, len(names)), make([]*redis.FloatCmd, len(names))
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, name := range names {
+			hashes[i], scores[i] = p.HGetAll(ctx, s.keys.jobs()+name), p.ZScore(ctx, s.keys.due(), name)
+		}
+		return nil
+	})
+	var answer redis.Error
+	if err != nil && !errors.As(err, &answer) {
+		return nil, failed("read jobs", err)
+	}
+	var out []relay.Job
+	var broken []error
+	for i, name := range names {
+		hash, err := hashes[i].Result()
+		if err != nil {
+			broken = append(broken, failed("read job "+name, err))
+			continue
+		}
+		if len(hash) == 0 {
+			continue
+		}
+		j, err := decode(hash)
+		if err != nil {
+			broken = append(broken, fmt.Errorf("store: read job %s: %w", name, err))
+			continue
+		}
+		if score, err := scores[i].Result(); err == nil {
+			j.DueAt = time.UnixMilli(int64(score)).UTC()
+		}
+		out = append(out, j)
+	}
+	return out, errors.Join(broken...)
+}

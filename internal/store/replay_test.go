@@ -1,0 +1,141 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+func TestReplay(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		accept(t, s, booking("e1", version(1), `{"n":1}`))
+		finish(t, s, claimOne(t, s), time.Time{}, relay.DeadLetter{ID: "one"}, relay.DeadLetter{ID: "other"})
+
+		replay := func(p relay.Plan, changes int64) relay.Status {
+			t.Helper()
+			r, err := s.Replay(ctx, event("e1"), p, changes, []string{"one"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Status
+		}
+		if got := replay(booking("e1", version(1), `{"n":2}`), 7); got != relay.Stale || want(job(t, s, b1)) != `open{"n":1}` {
+			t.Errorf("a job that has changed: %s", got)
+		}
+		if ids, err := s.LetterIDs(ctx); err != nil || len(ids) != 2 {
+			t.Errorf("a replay without effect let go of letters: %v, %v", ids, err)
+		}
+		if got := replay(booking("e1", version(1), `{"n":2}`), 1); got != relay.Accepted || want(job(t, s, b1)) != `open{"n":2}` {
+			t.Errorf("a seen event, replayed: %s, %s", got, want(job(t, s, b1)))
+		}
+		if ids, err := s.LetterIDs(ctx); err != nil || len(ids) != 1 || ids[0] != "other" {
+			t.Errorf("letters left: %v, %v", ids, err)
+		}
+		if _, ok, err := s.Letter(ctx, "one"); ok || err != nil {
+			t.Errorf("the replayed letter: %v, %v", ok, err)
+		}
+		if j := claimOne(t, s); j.Changes != 2 {
+			t.Errorf("changes: %d", j.Changes)
+		}
+		if r := accept(t, s, booking("e1", version(1), `{"n":1}`)); r.Status != relay.Duplicate {
+			t.Errorf("the event once more: %s", r.Status)
+		}
+		accept(t, s, cancel("e2", version(1)))
+		if got := replay(booking("e1", version(1), `{"n":2}`), 3); got != relay.Stale || want(job(t, s, b1)) != "" {
+			t.Errorf("a cancelled booking, replayed: %s, %s", got, want(job(t, s, b1)))
+		}
+	})
+}
+
+// TestReplayOfAnEventThatFailsAgain keeps its letter.
+func TestReplayOfAnEventThatFailsAgain(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		fails := relay.Plan{EventID: "e1", Fatal: true, Problems: []relay.Problem{{Where: "r.yaml:1:1", Message: "no"}}}
+		if r := accept(t, s, fails); r.Status != relay.Failed {
+			t.Fatal(r)
+		}
+		ids, err := s.LetterIDs(ctx)
+		if err != nil || len(ids) != 1 {
+			t.Fatal(ids, err)
+		}
+		if r, err := s.Replay(ctx, event("e1"), fails, 0, ids); err != nil || r.Status != relay.Failed {
+			t.Fatal(r, err)
+		}
+		if l, ok, err := s.Letter(ctx, ids[0]); !ok || err != nil || l.Event == nil {
+			t.Errorf("%+v, %v, %v", l, ok, err)
+		}
+	})
+}
+
+func TestLongLetterIDs(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		long := relay.DeadLetter{ID: string(make([]byte, 300))}
+		accept(t, s, booking("e1", nil, `{}`))
+		finish(t, s, claimOne(t, s), time.Time{}, long)
+		ids, err := s.LetterIDs(ctx)
+		if err != nil || len(ids) != 1 {
+			t.Fatal(ids, err)
+		}
+		for _, id := range []string{ids[0], long.ID} {
+			if l, ok, err := s.Letter(ctx, id); !ok || err != nil || l.ID != long.ID {
+				t.Errorf("%q: %v, %v", id, ok, err)
+			}
+		}
+	})
+}
+
+func TestLists(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		named := func(id string) relay.Plan {
+			p := booking("e-"+id, nil, `{}`)
+			p.Booking = id
+			return p
+		}
+		for _, id := range []string{"rests", "waits", "is due", "waits"} {
+			accept(t, s, named(id))
+			b.clock.add(time.Second)
+		}
+		for _, j := range claim(t, s, 2).Jobs {
+			next := time.Time{}
+			if j.Booking == "waits" {
+				next = b.clock.Now().Add(time.Hour)
+			}
+			finish(t, s, j, next)
+		}
+		list := func(jobs []relay.Job, err error) (ids string) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, j := range jobs {
+				ids += j.Booking + ","
+			}
+			return ids
+		}
+		if got := list(s.Waiting(ctx, 10)); got != "is due,waits," {
+			t.Errorf("waiting: %s", got)
+		}
+		if got := list(s.Waiting(ctx, 1)); got != "is due," {
+			t.Errorf("the first that waits: %s", got)
+		}
+		if got := list(s.Recent(ctx, 10)); got != "is due,waits,rests," {
+			t.Errorf("recent: %s", got)
+		}
+		if got := list(s.Recent(ctx, 1)); got != "is due," {
+			t.Errorf("the most recent: %s", got)
+		}
+		waits, rests := job(t, s, "skedda:booking:waits"), job(t, s, "skedda:booking:rests")
+		if !waits.DueAt.Equal(b.clock.Now().Add(time.Hour).Truncate(time.Millisecond)) || !rests.DueAt.IsZero() {
+			t.Errorf("due at %s, %s", waits.DueAt, rests.DueAt)
+		}
+		accept(t, s, func() relay.Plan { p := cancel("late", nil); p.Booking = "rests"; return p }())
+		if got := list(s.Waiting(ctx, 1)); got != "rests," {
+			t.Errorf("a cancelled booking goes first, not %s", got)
+		}
+	})
+}
