@@ -3,6 +3,7 @@ package intake
 import (
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 
 	"doorhook/internal/relay"
@@ -56,12 +57,13 @@ func visibleHeaders(header map[string][]string, auths []relay.Auth) map[string]a
 	return out
 }
 
+// isCredential goes by the name alone: a sender may have configured a header that
+// the trigger does not ask for.
 func isCredential(name string) bool {
-	switch name {
-	case "Authorization", "Proxy-Authorization", "Cookie":
-		return true
-	}
-	return strings.HasPrefix(name, "X-") && strings.Contains(name, "Signature")
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{
+		"authorization", "x-auth", "cookie", "signature", "secret", "token", "password", "api-key", "apikey",
+	}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 // names are the names that auths of one kind use, header names canonical.

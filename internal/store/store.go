@@ -89,6 +89,9 @@ func (s *Store) Embedded() bool { return s.embedded != nil }
 // Lease is how long a claimed job is held.
 func (s *Store) Lease() time.Duration { return s.opts.Lease }
 
+// Retention is how long a job at rest is remembered.
+func (s *Store) Retention() time.Duration { return s.opts.Retention }
+
 // Now is the store's clock: the host's, corrected by what the newest answer of
 // Redis showed. Hosts whose clocks differ agree in it.
 func (s *Store) Now() time.Time { return s.clock.now() }
