@@ -24,9 +24,12 @@ type Options struct {
 	// the Redis servers; sentinels that want their own take sentinel_username=
 	// and sentinel_password=. Other query fields are those of go-redis.
 	//
-	// "" is an embedded Redis in this process: it lives as long as the Store,
-	// and no other process can share it.
+	// "" is an embedded Redis in this process, which no other process can share.
 	URL string
+	// Data is the folder in which an embedded Redis keeps what it is told, so that
+	// it survives a restart and a crash; "" keeps it in memory. It cannot be given
+	// together with URL.
+	Data string
 	// Prefix is the hash tag of every key: it keeps all keys on one node of a
 	// cluster, and several doorhooks apart on one Redis. "" means "doorhook".
 	Prefix string
@@ -64,6 +67,9 @@ func (o Options) check() error {
 		if d < time.Millisecond {
 			return fmt.Errorf("store: %s is %s; Redis counts in whole milliseconds, so it must be at least 1ms", name, d)
 		}
+	}
+	if o.URL != "" && o.Data != "" {
+		return errors.New("store: a folder for the data of the embedded Redis is given, and another Redis: choose one")
 	}
 	if o.Events < 1 {
 		return fmt.Errorf("store: Events is %d; it must be at least 1", o.Events)
