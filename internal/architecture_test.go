@@ -23,7 +23,8 @@ var mayImport = map[string]string{
 	"relay":         "",
 	"rules":         "relay",
 	"intake":        "relay",
-	"store":         "relay",
+	"store":         "relay embedded",
+	"embedded":      "",
 	"worker":        "relay",
 	"action":        "relay kisi",
 	"kisi":          "",
@@ -42,7 +43,7 @@ var onlyIn = []struct {
 	{"github.com/gofiber/", "web", false},
 	{"github.com/valyala/fasthttp", "web", false},
 	{"github.com/redis/", "store", false},
-	{"github.com/alicebob/miniredis/", "store", true},
+	{"github.com/alicebob/miniredis/", "embedded", true},
 }
 
 // vague are names for where code is kept, not for what it does.

@@ -11,7 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alicebob/miniredis/v2"
+	"doorhook/internal/embedded"
+
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -28,10 +29,10 @@ func noNotices() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-func embeddedClient(m *miniredis.Miniredis) client {
+func embeddedClient(r *embedded.Redis) client {
 	o := &redis.Options{
 		Addr:   "127.0.0.1:0", // never dialled
-		Dialer: func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
+		Dialer: func(context.Context, string, string) (net.Conn, error) { return r.Dial() },
 	}
 	return single(o, "the embedded Redis")
 }

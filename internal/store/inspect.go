@@ -59,7 +59,7 @@ func period(d time.Duration) string {
 }
 
 func (s *Store) inspectEmbedded() relay.Check {
-	if s.opts.Data != "" {
+	if s.embedded.Persistent() {
 		return relay.Check{Name: "persistence", Health: relay.Healthy, Says: "the embedded Redis writes every change to disk before it is answered"}
 	}
 	return relay.Check{

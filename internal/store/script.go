@@ -68,8 +68,12 @@ func (s *Store) run(ctx context.Context, doing string, sc script, keys []string,
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	sent := s.clock.host()
-	reply, err := s.eval(ctx, sc, keys, append([]any{s.clock.arg()}, args...))
-	if err != nil {
+	var reply []any
+	eval := func() (err error) {
+		reply, err = s.eval(ctx, sc, keys, append([]any{s.clock.arg()}, args...))
+		return err
+	}
+	if err := s.lasting(sc, eval); err != nil {
 		return nil, failed(doing, err)
 	}
 	us, err := strconv.ParseInt(str(reply, 0), 10, 64)
@@ -78,6 +82,15 @@ func (s *Store) run(ctx context.Context, doing string, sc script, keys []string,
 	}
 	s.clock.saw(time.UnixMicro(us), sent)
 	return reply, nil
+}
+
+// lasting calls a script so that it has happened for good when it is answered, which
+// a Redis elsewhere sees to by itself.
+func (s *Store) lasting(sc script, eval func() error) error {
+	if s.embedded == nil || sc.volatile {
+		return eval()
+	}
+	return s.embedded.Do(eval)
 }
 
 func (s *Store) eval(ctx context.Context, sc script, keys []string, args []any) ([]any, error) {

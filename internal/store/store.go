@@ -11,7 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
+	"doorhook/internal/embedded"
+
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 )
@@ -22,9 +23,9 @@ type Store struct {
 	keys     keys
 	clock    clock
 	rdb      client
-	embedded *miniredis.Miniredis // nil if Redis is elsewhere
-	name     string               // tells our own hints from others'
-	patience time.Duration        // limit on one call
+	embedded *embedded.Redis // nil if Redis is elsewhere
+	name     string          // tells our own hints from others'
+	patience time.Duration   // limit on one call
 
 	wake       chan struct{}
 	subscribed *redis.PubSub // nil if embedded
@@ -61,14 +62,15 @@ func (s *Store) connect(url string) (err error) {
 		s.rdb, err = newClient(url)
 		return err
 	}
-	s.embedded = miniredis.NewMiniRedis()
-	s.embedded.ClockTTL(true) // otherwise nothing ever expires
+	if s.embedded, err = embedded.Open(s.opts.Data); err != nil {
+		return err
+	}
 	s.rdb = embeddedClient(s.embedded)
 	return nil
 }
 
 // Close ends the connection and all that Open started. What an embedded Redis
-// held is gone.
+// held in memory is gone.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		if s.subscribed != nil {
@@ -77,14 +79,17 @@ func (s *Store) Close() error {
 		s.listening.Wait()
 		s.closed = errors.Join(s.closed, s.rdb.Close())
 		if s.embedded != nil {
-			s.embedded.Close()
+			s.closed = errors.Join(s.closed, s.embedded.Close())
 		}
 	})
 	return s.closed
 }
 
-// Embedded reports whether Redis lives in this process, so that nothing outlives it.
+// Embedded reports whether Redis lives in this process, so that no other can share it.
 func (s *Store) Embedded() bool { return s.embedded != nil }
+
+// Lasting reports whether what is accepted outlives this process.
+func (s *Store) Lasting() bool { return s.embedded == nil || s.embedded.Persistent() }
 
 // Lease is how long a claimed job is held.
 func (s *Store) Lease() time.Duration { return s.opts.Lease }
