@@ -115,14 +115,6 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsPassedOn(t *testing.T) {
-	fake, d := kisiAt(t)
-	fake.Fail(kisifake.Fault{Status: 429, RetryAfter: "7"})
-	if out := d.Create(t.Context(), theLink()); out.After != 7*time.Second {
-		t.Errorf("waits %s", out.After)
-	}
-}
-
 // TestFind finds what an action made, and nothing that only resembles it.
 func TestFind(t *testing.T) {
 	for _, a := range []relay.Action{theSchedule(), theLink()} {

@@ -19,6 +19,8 @@ func made(object int64, err error) relay.Outcome {
 	}
 	e, out := unpack(err)
 	switch {
+	case untried(err):
+		out.Verdict = relay.Untried
 	case final(e):
 		out.Verdict = relay.Rejected
 	case e.Unsent || e.Status == http.StatusTooManyRequests:
@@ -35,9 +37,13 @@ func repeatable(err error) relay.Outcome {
 		return relay.Outcome{Verdict: relay.OK}
 	}
 	e, out := unpack(err)
-	out.Verdict = relay.Retry
-	if final(e) {
+	switch {
+	case untried(err):
+		out.Verdict = relay.Untried
+	case final(e):
 		out.Verdict = relay.Rejected
+	default:
+		out.Verdict = relay.Retry
 	}
 	return out
 }
@@ -64,6 +70,11 @@ func insisting(out relay.Outcome) relay.Outcome {
 		out.Verdict = relay.Retry
 	}
 	return out
+}
+
+// untried reports whether nothing was asked of Kisi: it is down, or others went first.
+func untried(err error) bool {
+	return errors.Is(err, kisi.ErrDown) || errors.Is(err, relay.ErrUntried)
 }
 
 // final reports whether Kisi said no to the request itself, so that the same

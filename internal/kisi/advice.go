@@ -1,6 +1,7 @@
 package kisi
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -70,6 +71,10 @@ func adviceOnAccessCode(code string) string {
 
 func (e *Error) adviceOnStatus() string {
 	switch {
+	case errors.Is(e.Err, ErrDown):
+		return "doorhook asks again in a few seconds; if this lasts, check the network, and see status.kisi.io"
+	case errors.Is(e.Err, errTurn):
+		return "" // it has not got as far as Kisi
 	case e.Status == 0 && e.Unsent:
 		return "check the network, the name server and the Kisi URL"
 	case e.Status == 0:

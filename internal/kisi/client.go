@@ -35,9 +35,14 @@ type Options struct {
 	Timeout time.Duration
 
 	// Wait is called before each request, a page of a list and a sign-in
-	// included: the place to keep to Kisi's limit, which counts requests.
-	// nil does not wait.
+	// included: the place to keep to Kisi's limit, which counts requests. It is
+	// not called for what is refused with [ErrDown]. nil does not wait.
 	Wait func(context.Context) error
+
+	// OnDown is told when Kisi is found to be down, with the last failure, and
+	// when it answers again: once each, in this order, one call at a time. The
+	// request that found out waits for it. It may use the client. nil is not told.
+	OnDown func(down bool, why error)
 
 	// Transport carries the requests; nil is the network. Another one shows what
 	// would be asked without asking it.
@@ -77,6 +82,7 @@ type Client struct {
 	key     secret // of the API; nil with login
 	login   *login // nil with key
 	wait    func(context.Context) error
+	breaker *breaker
 	timeout time.Duration
 	now     func() time.Time
 }
@@ -100,6 +106,14 @@ func New(o Options) (*Client, error) {
 	if o.Transport != nil {
 		c.http.Transport = o.Transport
 	}
+	c.breaker = newBreaker(c.now, func(down bool, why error) {
+		if down {
+			c.http.CloseIdleConnections() // a probe on one that is dead would find nobody there
+		}
+		if o.OnDown != nil {
+			o.OnDown(down, why)
+		}
+	})
 	if c.timeout <= 0 {
 		c.timeout = 5 * time.Second
 	}

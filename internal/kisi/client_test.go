@@ -49,7 +49,7 @@ func TestNewSaysWhatToSet(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	s, url := start(t, kisifake.Options{})
 	c := client(t, url+"/", kisi.Options{Integration: "Skedda", Contact: "ops@example.com", UserAgent: "doorhook/1"})
-	if err := c.CurrentLogin(t.Context()); err != nil {
+	if _, err := c.CurrentLogin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := http.Header{
@@ -64,7 +64,7 @@ func TestHeaders(t *testing.T) {
 
 func TestHeadersLeftOut(t *testing.T) {
 	s, c := site(t)
-	if err := c.CurrentLogin(t.Context()); err != nil {
+	if _, err := c.CurrentLogin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	h := s.Journal()[0].Header

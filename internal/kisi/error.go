@@ -2,6 +2,7 @@ package kisi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,7 +19,7 @@ type Error struct {
 	Status     int           // 0: no answer
 	Code       string        // Kisi's own, like "fad001"; "" if it gave none
 	Reason     string        // Kisi's own words, shortened; "" if it gave none
-	RetryAfter time.Duration // what Kisi wishes; 0 if it said nothing
+	RetryAfter time.Duration // what Kisi wishes; 0 if it said nothing. With ErrDown: until it may be asked again
 
 	// Unsent says that what was asked surely had no effect, because it never
 	// reached Kisi. It is also set, beside a Status, when it was the sign-in
@@ -29,6 +30,9 @@ type Error struct {
 	// could not be read: Kisi did something, and it is open what.
 	Err error
 }
+
+// errTurn says that a request did not get its turn (see [Options]).
+var errTurn = errors.New("wait for its turn")
 
 // Unwrap gives the transport's error.
 func (e *Error) Unwrap() error { return e.Err }

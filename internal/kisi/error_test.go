@@ -252,7 +252,7 @@ func TestOneRequestOneUnlock(t *testing.T) {
 		if got := len(s.Unlocks()) - before; got != 1 {
 			t.Fatalf("unlocked %d times", got)
 		}
-		if err := c.CurrentLogin(t.Context()); err != nil {
+		if _, err := c.CurrentLogin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Logins keeps the secret of a sign-in where all processes of an installation
@@ -16,6 +17,9 @@ type Logins interface {
 	// returns, and all get that.
 	Login(ctx context.Context, account, stale string, signIn func(context.Context) (string, error)) (string, error)
 }
+
+// loginsPath is where to sign in.
+const loginsPath = "/logins"
 
 // login is the part of a Client that signs in with e-mail and password.
 type login struct {
@@ -154,7 +158,7 @@ func (c *Client) signIn(ctx context.Context) (string, error) {
 	if l.domain != "" {
 		user["domain"] = l.domain
 	}
-	r := request{method: http.MethodPost, path: "/logins", body: map[string]any{
+	r := request{method: http.MethodPost, path: loginsPath, body: map[string]any{
 		"login": map[string]any{"type": "api", "name": "doorhook", "expire": true},
 		"user":  user,
 	}}
@@ -170,10 +174,29 @@ func (c *Client) signIn(ctx context.Context) (string, error) {
 	return l.seal.close(made.Secret), nil
 }
 
-// CurrentLogin asks Kisi who it takes the client for, and forgets the answer: a
-// cheap probe of the key, which also counts as its use. A key that nobody uses
-// expires (docs.kisi.io: after six months, on older pages after 14 days).
-func (c *Client) CurrentLogin(ctx context.Context) error {
-	var got object
-	return c.call(ctx, request{method: http.MethodGet, path: "/login"}, &got)
+// Login is what Kisi says about the secret it is asked with. What it leaves out
+// is zero.
+type Login struct {
+	Email      string    `json:"email"` // of the user whose login it is
+	UserID     int64     `json:"user_id"`
+	Type       string    `json:"type"`   // "api" or "device"
+	Expires    bool      `json:"expire"` // when it is not used for long
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at"`
+	Now        time.Time `json:"-"` // by Kisi's clock, in whole seconds
+}
+
+// CurrentLogin asks Kisi who it takes the client for: a cheap probe of the key,
+// which also counts as its use. A key that nobody uses expires (docs.kisi.io:
+// after six months, on older pages after 14 days).
+func (c *Client) CurrentLogin(ctx context.Context) (Login, error) {
+	var got Login
+	h, err := c.callHeader(ctx, request{method: http.MethodGet, path: "/login"}, &got)
+	if err != nil {
+		return Login{}, err
+	}
+	if at, err := http.ParseTime(h.Get("Date")); err == nil {
+		got.Now = at
+	}
+	return got, nil
 }

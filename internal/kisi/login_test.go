@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"doorhook/internal/kisi"
 	"doorhook/internal/kisi/kisifake"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // account is who may sign in.
@@ -43,7 +47,8 @@ func TestFiftyRequestsSignInOnce(t *testing.T) {
 	shared := &memory{}
 	one, other := signedIn(t, url, shared), signedIn(t, url, shared)
 	use := func() {
-		if err := errors.Join(one.CurrentLogin(t.Context()), other.Unlock(t.Context(), lockA)); err != nil {
+		_, err := one.CurrentLogin(t.Context())
+		if err := errors.Join(err, other.Unlock(t.Context(), lockA)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -61,7 +66,7 @@ func TestFiftyRequestsSignInOnce(t *testing.T) {
 
 func TestSignInBody(t *testing.T) {
 	s, url := start(t, account())
-	if err := signedIn(t, url, &memory{}).CurrentLogin(t.Context()); err != nil {
+	if _, err := signedIn(t, url, &memory{}).CurrentLogin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	body := string(s.Journal()[0].Body)
@@ -133,7 +138,7 @@ func TestNowhereToShare(t *testing.T) {
 func TestKeptLoginIsSealed(t *testing.T) {
 	s, url := start(t, account())
 	shared := &memory{}
-	if err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
+	if _, err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range shared.kept {
@@ -150,18 +155,61 @@ func TestKeptLoginThatCannotBeOpened(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, url := start(t, account())
 			shared := &memory{}
-			if err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
+			if _, err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for account := range maps.Clone(shared.kept) {
 				shared.kept[account] = text
 			}
-			if err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
+			if _, err := signedIn(t, url, shared).CurrentLogin(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if shared.signIns != 2 || slices.Contains(slices.Collect(maps.Values(shared.kept)), text) {
 				t.Errorf("signed in %d times", shared.signIns)
 			}
 		})
+	}
+}
+
+func TestCurrentLogin(t *testing.T) {
+	date := time.Date(2026, 10, 10, 9, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		body, date string
+		want       kisi.Login
+	}{
+		"all of it": {
+			`{"id":1,"type":"api","name":null,"primary":false,"expire":true,"email":"owner@example.com","user_id":77,
+				"user":{"id":77,"resource_type":"User","email":"owner@example.com","name":"Owner"},
+				"created_at":"2026-01-02T03:04:05Z","last_used_at":"2026-10-09T08:07:06Z","secret":"canary"}`,
+			"Sat, 10 Oct 2026 09:00:00 GMT",
+			kisi.Login{
+				Email: "owner@example.com", UserID: 77, Type: "api", Expires: true, Now: date,
+				CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), LastUsedAt: time.Date(2026, 10, 9, 8, 7, 6, 0, time.UTC),
+			},
+		},
+		"never used": {`{"type":"device","last_used_at":null}`, "", kisi.Login{Type: "device"}},
+		"nothing":    {`{}`, "soon", kisi.Login{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Date"] = nil // or the server adds its own
+				if tt.date != "" {
+					w.Header().Set("Date", tt.date)
+				}
+				_, _ = w.Write([]byte(tt.body))
+			})
+			got, err := c.CurrentLogin(t.Context())
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Error(err, diff)
+			}
+		})
+	}
+	_, c := site(t)
+	if got, err := c.CurrentLogin(t.Context()); err != nil || got.Email != "owner@example.com" || got.Type != "api" || got.CreatedAt.IsZero() || got.Now.IsZero() {
+		t.Errorf("the fake says %+v, %v", got, err)
+	}
+	c = answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`[]`)) })
+	if _, err := c.CurrentLogin(t.Context()); err == nil {
+		t.Error("a list passed for a login")
 	}
 }

@@ -60,21 +60,46 @@ func (c *Client) send(ctx context.Context, r request, auth secret, out any) erro
 	return err
 }
 
-// sendHeader sends r once. All its errors are of type *Error.
+// sendHeader sends r once, unless Kisi is down. All its errors are of type *Error.
+//
+// The breaker is asked before r waits for its turn, so that what it refuses takes
+// none, and once more after: others may have found out meanwhile.
 func (c *Client) sendHeader(ctx context.Context, r request, auth secret, out any) (http.Header, error) {
-	if err := c.wait(ctx); err != nil {
-		return nil, &Error{Op: r.op(), Unsent: true, Err: fmt.Errorf("wait for its turn: %w", err)}
+	req, err := c.newRequest(ctx, r, auth)
+	if err != nil {
+		return nil, &Error{Op: r.op(), Unsent: true, Err: err}
 	}
+	done, refused := c.breaker.allow(r)
+	if refused != nil {
+		return nil, refused
+	}
+	what := errNothing // a panic says nothing either, and must not keep the place of the probe
+	defer func() { c.breaker.settle(r, done, what) }()
+
+	if err := c.wait(ctx); err != nil {
+		return nil, &Error{Op: r.op(), Unsent: true, Err: fmt.Errorf("%w: %w", errTurn, err)}
+	}
+	if refused := c.breaker.tripped(r); refused != nil {
+		return nil, refused
+	}
+	start := c.now()
+	h, e := c.exchange(ctx, r, req, out)
+	what = evidence(ctx, e, c.now().Sub(start))
+	if e != nil {
+		c.scrub(e, auth)
+		return nil, e
+	}
+	return h, nil
+}
+
+// exchange sends req, which is r, and reads the answer into out.
+func (c *Client) exchange(ctx context.Context, r request, req *http.Request, out any) (http.Header, *Error) {
 	var sent atomic.Bool
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 
-	req, err := c.newRequest(traced, r, auth)
-	if err != nil {
-		return nil, &Error{Op: r.op(), Unsent: true, Err: err}
-	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req.WithContext(traced))
 	if err != nil {
 		return nil, &Error{Op: r.op(), Unsent: !sent.Load(), Err: c.why(ctx, limited, err)}
 	}
@@ -83,11 +108,7 @@ func (c *Client) sendHeader(ctx context.Context, r request, auth secret, out any
 	if err != nil {
 		err = c.why(ctx, limited, err)
 	}
-	if e := c.judge(r, resp, body, err, out); e != nil {
-		c.scrub(e, auth)
-		return nil, e
-	}
-	return resp.Header, nil
+	return resp.Header, c.judge(r, resp, body, err, out)
 }
 
 func (c *Client) newRequest(ctx context.Context, r request, auth secret) (*http.Request, error) {

@@ -93,8 +93,10 @@ func everything(t *testing.T, c *kisi.Client) []error {
 	_, e5 := c.GroupLocks(t.Context(), groupA)
 	_, e6 := c.Locks(t.Context())
 	_, e7 := c.Groups(t.Context())
+	_, e8 := c.CurrentLogin(t.Context())
+	_, e9 := c.Rights(t.Context())
 	all := []error{
-		e1, e2, e3, e4, e5, e6, e7, c.Unlock(t.Context(), lockA), c.CurrentLogin(t.Context()),
+		e1, e2, e3, e4, e5, e6, e7, e8, e9, c.Unlock(t.Context(), lockA),
 		c.ChangeSchedule(t.Context(), 1, kisi.ScheduleChange{StartsAt: start, EndsAt: end}),
 		c.DeleteSchedule(t.Context(), 1), c.DeleteGroupLink(t.Context(), 1),
 	}
@@ -132,7 +134,8 @@ func TestPasswordSaidBack(t *testing.T) {
 		_, _ = w.Write([]byte(`{"error":"canary  password is wrong"}`))
 	})
 	c := client(t, url, kisi.Options{Email: "a@b.c", Password: "canary  password", Logins: &memory{}})
-	if e := failure(t, c.CurrentLogin(t.Context())); e.Reason != "[redacted] is wrong" {
+	_, err := c.CurrentLogin(t.Context())
+	if e := failure(t, err); e.Reason != "[redacted] is wrong" {
 		t.Errorf("got %+v", e)
 	}
 }

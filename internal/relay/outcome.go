@@ -26,7 +26,7 @@ type Outcome struct {
 	Object  int64         // Kisi's id of what was made or found; 0 found nothing
 	Objects []int64       // what a look found
 	Locks   []int64       // the locks of a group
-	After   time.Duration // with Retry and Unsure: the receiver's own wish; 0 leaves it to the backoff
+	After   time.Duration // with Retry, Unsure and Untried: the receiver's own wish; 0 leaves it to the backoff
 	Err     error
 }
 

@@ -1,6 +1,7 @@
 package kisifake
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net"
 	"net/http"
@@ -142,18 +143,19 @@ func (s *Server) dropLogin(secret string) {
 	s.logins = slices.DeleteFunc(s.logins, func(l *login) bool { return l.secret == secret })
 }
 
+// owner is the user that all keys and logins belong to.
+func (s *Server) owner() map[string]any {
+	return map[string]any{"id": ownerID, "resource_type": "User", "email": cmp.Or(s.o.Email, "owner@example.com"), "name": "Owner"}
+}
+
 func (s *Server) loginBody(l *login) map[string]any {
-	email := s.o.Email
-	if email == "" {
-		email = "owner@example.com"
-	}
+	owner := s.owner()
 	return map[string]any{
 		"id": l.id, "created_at": stamp(l.created), "updated_at": stamp(l.created), "type": "api", "name": l.name,
 		"primary": false, "expire": l.expire, "last_used_at": nil, "device_brand": nil, "device_model": nil,
-		"os_name": nil, "user_id": ownerID,
-		"user": map[string]any{"id": ownerID, "resource_type": "User", "email": email, "name": "Owner"},
-		"app":  map[string]any{}, "user_agent": map[string]any{}, "device": map[string]any{}, "os": map[string]any{},
-		"scram_credentials": nil, "has_primary_device": false, "email": email, "notifications_unread_count": 0,
+		"os_name": nil, "user_id": ownerID, "user": owner,
+		"app": map[string]any{}, "user_agent": map[string]any{}, "device": map[string]any{}, "os": map[string]any{},
+		"scram_credentials": nil, "has_primary_device": false, "email": owner["email"], "notifications_unread_count": 0,
 		"otp_required_for_login": false, "otp_enabled_at": nil, "image": nil, "primary_login_exists": false,
 	}
 }
@@ -179,7 +181,8 @@ func (s *Server) Logins() []string {
 }
 
 // Forbid takes a permission ("schedules_write", "group_links_write" or
-// "locks_unlock") from the key or login with that secret.
+// "locks_unlock") from the key or login with that secret, and from the role that
+// it is told it has.
 func (s *Server) Forbid(secret, permission string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,10 @@
 //     the past are accepted;
 //   - error codes have the HTTP status that their meaning suggests;
 //   - a missing permission is 403 "Access denied.";
-//   - the eleventh API login of a user is 403.
+//   - the eleventh API login of a user is 403;
+//   - the one user is the organization's owner, by a role named organization_owner
+//     that is assigned like any other.
 //
-// Left out: users, roles, guests, shares, events, webhooks, elevators, two
+// Left out: users, roles that change, guests, shares, events, webhooks, elevators, two
 // factors, access keys, OAuth, and the sort and favorite parameters of lists.
 package kisifake

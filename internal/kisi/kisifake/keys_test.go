@@ -46,6 +46,10 @@ func TestAnswersAreWhole(t *testing.T) {
 			`id resource_type created_at updated_at group_id group lock_id lock place_id place`,
 		},
 		"login": {"GET", "/login", "", login},
+		"role":  {"GET", "/roles", "", `id resource_type applies_to name description custom permissions custom_role_id`},
+		"role assignment": {"GET", "/role_assignments", "", `id resource_type created_at updated_at role_id notify applies_to_type
+			applies_to_id applies_to assignee_type assignee_id assignee created_by_type created_by_id user_id user assignee_team_id
+			guest_id issued_by_id type scope organization_id organization`},
 		"new login": {
 			"POST", "/logins", `{"login":{"type":"api"},"user":{"email":"o@example.com","password":"pw"}}`,
 			login + ` secret authentication_token`,
