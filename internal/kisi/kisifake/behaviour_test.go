@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
@@ -254,8 +255,9 @@ func TestDelayedWorkIsDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Fail(kisifake.Fault{Delay: 50 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { cancel() }})
 	req, _ := http.NewRequestWithContext(ctx, "POST", url+"/locks/22281/unlock", nil)
 	req.Header.Set("Authorization", "KISI-LOGIN "+kisifake.DefaultKey)
 	if resp, err := http.DefaultClient.Do(req); err == nil {
