@@ -17,9 +17,12 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DOORHOOK_TOKEN", "token")
+			env.Setenv("TZ", "UTC")
+			env.Setenv("HOOK", freeAddress(t))
+			env.Setenv("KISI", freeAddress(t))
 			return nil
 		},
 		// The code that a command ends with is a part of the contract.
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "listens": listens, "post": post, "settles": settles, "needs": needs},
 	})
 }

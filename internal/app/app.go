@@ -32,42 +32,45 @@ type App struct {
 	worker *worker.Worker
 	web    *web.Server
 	ln     net.Listener
+	useKey time.Duration
 }
 
 // New makes a doorhook: rules loaded, Redis reached, address bound. Close it, or
 // Run it, which closes it.
 func New(ctx context.Context, s Settings) (*App, error) {
-	s, err := s.withDefaults()
-	if err != nil {
+	s = s.withDefaults()
+	if err := s.check(); err != nil {
 		return nil, err
 	}
 	set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{log: s.Log}
+	a := &App{log: s.Log, useKey: s.Kisi.UseKey}
 	if err := a.build(ctx, s, set); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	a.announce(set)
+	a.announce(s, set)
 	return a, nil
 }
 
 func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error) {
-	if a.store, err = store.Open(ctx, store.Options{URL: s.Redis, Prefix: s.Prefix, Lease: s.Lease}); err != nil {
+	if a.store, err = store.Open(ctx, s.storeOptions()); err != nil {
 		return err
 	}
 	as := s.kisiOptions(a.store)
+	as.OnDown = a.kisiDown
 	if a.kisi, err = kisi.New(as); err != nil {
 		return err
 	}
 	s.Log.InfoContext(ctx, "kisi", "as", as)
-	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{Lease: s.Lease, StepTimeout: s.stepTimeout()})
+	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy})
 	if err != nil {
 		return err
 	}
 	in := intake.New(set, a.store, intake.Options{Describe: action.Describe})
-	a.web = web.New(in, a.ready, web.Options{BodyLimit: s.BodyLimit, Log: s.Log, Grace: stopGrace})
+	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi}
+	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
 	var lc net.ListenConfig
 	if a.ln, err = lc.Listen(ctx, "tcp", s.Listen); err != nil {
 		return fmt.Errorf("listen on %s: %w", s.Listen, err)
@@ -75,24 +78,40 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	return nil
 }
 
+// kisiOptions say how to talk to Kisi; a store has what all processes share.
 func (s Settings) kisiOptions(st *store.Store) kisi.Options {
 	k := s.Kisi
-	var wait func(context.Context) error
-	if k.Rate > 0 {
-		wait = func(ctx context.Context) error { return st.Turn(ctx, k.Rate) }
-	}
-	return kisi.Options{
-		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain, Logins: st,
+	o := kisi.Options{
+		URL: k.URL, APIKey: k.APIKey.Reveal(), Email: k.Email, Password: k.Password.Reveal(), Domain: k.Domain,
 		Integration: k.Integration, Contact: k.Contact, UserAgent: "doorhook/" + s.Version, Timeout: k.Timeout,
-		Wait: wait,
 	}
+	if st == nil {
+		return o
+	}
+	o.Logins = st
+	if k.Rate > 0 {
+		o.Wait = func(ctx context.Context) error { return st.Turn(ctx, k.Rate) }
+	}
+	return o
 }
 
 func (a *App) ready(ctx context.Context) error { return a.store.Ping(ctx) }
 
-func (a *App) announce(set *rules.Set) {
-	if a.store.Embedded() {
-		a.log.Warn("the embedded Redis keeps everything in memory: a restart forgets all bookings; set DOORHOOK_REDIS for more than a trial")
+// kisiDown is told once that Kisi is down, and once that it is up again.
+func (a *App) kisiDown(down bool, why error) {
+	if down {
+		a.log.Error("kisi does not answer: what is due waits", "err", why)
+		return
+	}
+	a.log.Info("kisi answers again")
+}
+
+func (a *App) announce(s Settings, set *rules.Set) {
+	switch {
+	case s.Data != "":
+		a.log.Info("the embedded Redis keeps everything in a folder", "folder", s.Data)
+	case a.store.Embedded():
+		a.log.Warn("the embedded Redis keeps everything in memory: a restart forgets all bookings; set DOORHOOK_DATA or DOORHOOK_REDIS for more than a trial")
 	}
 	for _, name := range set.Triggers() {
 		t, _ := set.Trigger(name)
@@ -114,6 +133,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { a.worker.Run(working) })
+	if a.useKey > 0 {
+		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log) })
+	}
 	err := a.web.Serve(ctx, a.ln)
 	stop()
 	wg.Wait()

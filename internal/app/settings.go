@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"doorhook/internal/relay"
+	"doorhook/internal/store"
 )
 
 // Settings are all that a doorhook can be told. Only the rules and a way into
@@ -26,8 +27,15 @@ type Settings struct {
 	BodyLimit  int          // of a trigger, in bytes; 0 means 1 MiB
 
 	Redis  string        // its URL; "" is embedded
+	Data   string        // the folder in which the embedded one keeps what it is told; "" is memory
 	Prefix string        // the hash tag of every key; "" means doorhook
 	Lease  time.Duration // how long a worker holds a job; 0 means 10s
+
+	// How long what is remembered; 0 means what package store says.
+	Dedup, Retention, DeadRetention time.Duration
+	Events                          int64 // how many events are listed, about; 0 means 10,000
+
+	Tidy time.Duration // how long after its window an object is deleted; 0 means 24h
 
 	Kisi Kisi
 
@@ -45,12 +53,13 @@ type Kisi struct {
 	Integration, Contact string        // headers that name the integration to Kisi; "" omits them
 	Timeout              time.Duration // of one request; 0 means 5s
 	Rate                 int           // requests a second that Kisi takes from our user; 0 means 5, negative is no limit
+	UseKey               time.Duration // how often the key is used, since one that nobody uses expires; 0 is never
 }
 
 // DefaultListen is where doorhook listens if nothing else is said: not reachable from outside.
 const DefaultListen = "127.0.0.1:8080"
 
-func (s Settings) withDefaults() (Settings, error) {
+func (s Settings) withDefaults() Settings {
 	s.Listen = cmp.Or(s.Listen, DefaultListen)
 	s.Lease = cmp.Or(s.Lease, 10*time.Second)
 	s.Kisi.Timeout = cmp.Or(s.Kisi.Timeout, 5*time.Second)
@@ -58,7 +67,11 @@ func (s Settings) withDefaults() (Settings, error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	return s, errors.Join(s.checkListener(), s.checkLease())
+	return s
+}
+
+func (s Settings) check() error {
+	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore())
 }
 
 // checkListener refuses an open door: whoever reaches the operator's pages sees
@@ -84,6 +97,27 @@ func (s Settings) checkLease() error {
 		return nil
 	}
 	return fmt.Errorf("a lease of %s is not longer than a step, which may take %s: set DOORHOOK_LEASE to more", s.Lease, s.stepTimeout())
+}
+
+// checkStore refuses in the words of the settings what package store refuses in its own.
+func (s Settings) checkStore() error {
+	switch {
+	case s.Redis != "" && s.Data != "":
+		return errors.New("DOORHOOK_DATA is the folder of the embedded Redis, and DOORHOOK_REDIS (or REDIS_URL) is another Redis: set one of them")
+	case s.Retention > 0 && s.Retention < cmp.Or(s.Dedup, week):
+		return fmt.Errorf("a retention of %s is shorter than the dedup window of %s: an old message that is sent again would find its booking forgotten; "+
+			"set DOORHOOK_RETENTION to more, or DOORHOOK_DEDUP to less", s.Retention, cmp.Or(s.Dedup, week))
+	}
+	return nil
+}
+
+const week = 7 * 24 * time.Hour // the dedup window of package store
+
+func (s Settings) storeOptions() store.Options {
+	return store.Options{
+		URL: s.Redis, Data: s.Data, Prefix: s.Prefix, Lease: s.Lease,
+		DedupTTL: s.Dedup, Retention: s.Retention, LetterTTL: s.DeadRetention, Events: s.Events,
+	}
 }
 
 // stepTimeout leaves a sign-in and a second try room beside one full request.

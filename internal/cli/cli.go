@@ -51,6 +51,11 @@ type commands struct {
 	Serve    serveCmd    `cmd:"" help:"Receive triggers and open doors."`
 	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
 	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake."`
+	Jobs     jobsCmd     `cmd:"" help:"What bookings ask for and how far it has got; --waiting for what is to come."`
+	Events   eventsCmd   `cmd:"" help:"What came in."`
+	Dead     deadCmd     `cmd:"" help:"What was given up, and why."`
+	Replay   replayCmd   `cmd:"" help:"Plan what was given up again, with today's rules."`
+	Doctor   doctorCmd   `cmd:"" help:"Examine everything doorhook depends on."`
 	Kisifake kisifakeCmd `cmd:"" help:"Serve a pretend Kisi to try rules against."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
@@ -94,6 +99,11 @@ func Main(ctx context.Context, args []string, env Env) (code int) {
 	return exitCode(env, command.Run(env))
 }
 
+// usageError is a command that cannot be meant as it stands.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
 // exitCode says what went wrong and gives the code for it.
 func exitCode(env Env, err error) int {
 	var bad rules.Errors
@@ -105,7 +115,12 @@ func exitCode(env Env, err error) int {
 		fmt.Fprintf(env.Err, "doorhook: %s in the rules; nothing was started\n", count(len(bad), "mistake"))
 		return exitBadRules
 	}
-	fmt.Fprintln(env.Err, "doorhook:", err)
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(env.Err, "doorhook:", clean(strings.TrimSuffix(line, "\n")))
+	}
+	if _, usage := errors.AsType[usageError](err); usage {
+		return exitUsage
+	}
 	return exitFailed
 }
 

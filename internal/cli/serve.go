@@ -24,16 +24,16 @@ type rulesFlag struct {
 // serveCmd has no flag for a secret: other users of the machine can read command lines.
 type serveCmd struct {
 	rulesFlag
-	Listen          string        `variable:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (DOORHOOK_LISTEN); default 127.0.0.1:8080, or all addresses at $$PORT."`
-	Redis           string        `variable:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis (DOORHOOK_REDIS): redis://, rediss://, redis-sentinel:// or redis-cluster://; without it, an embedded one in memory."`
-	RedisPrefix     string        `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (DOORHOOK_REDIS_PREFIX), to share one Redis; default doorhook."`
-	KisiURL         string        `name:"kisi-url" default:"https://api.kisi.io" variable:"KISI_URL" placeholder:"URL" help:"Kisi's API (KISI_URL); default https://api.kisi.io."`
-	KisiIntegration string        `default:"Skedda" variable:"KISI_INTEGRATION" blank:"" placeholder:"NAME" help:"X-Kisi-Integration-Identifier (KISI_INTEGRATION); empty omits it; default Skedda."`
-	KisiContact     string        `variable:"KISI_CONTACT" placeholder:"EMAIL" help:"X-Kisi-Integration-Contact (KISI_CONTACT)."`
-	KisiRate        int           `default:"5" variable:"KISI_RATE" placeholder:"N" help:"Requests a second that Kisi takes from your user (KISI_RATE); default 5."`
-	BodyLimit       int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
-	Lease           time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
-	LogFormat       string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
+	Listen      string `variable:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (DOORHOOK_LISTEN); default 127.0.0.1:8080, or all addresses at $$PORT."`
+	Redis       string `variable:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis (DOORHOOK_REDIS): redis://, rediss://, redis-sentinel:// or redis-cluster://; without it, an embedded one."`
+	Data        string `variable:"DOORHOOK_DATA" placeholder:"DIR" help:"Folder in which the embedded Redis keeps everything (DOORHOOK_DATA); without it, a restart forgets all bookings."`
+	RedisPrefix string `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (DOORHOOK_REDIS_PREFIX), to share one Redis; default doorhook."`
+	kisiFlags
+	keepFlags
+	Tidy      period        `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
+	BodyLimit int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
+	Lease     time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
+	LogFormat string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
 }
 
 // Help names the settings that are secrets.
@@ -47,29 +47,28 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	a, err := app.New(ctx, app.Settings{
+	settings := c.keepFlags.add(c.kisiFlags.add(app.Settings{
 		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv,
-		Listen: c.listen(env), AdminToken: relay.Secret(env.Getenv("DOORHOOK_ADMIN_TOKEN")), BodyLimit: c.BodyLimit,
-		Redis: c.Redis, Prefix: c.RedisPrefix, Lease: c.Lease,
-		Kisi: app.Kisi{
-			URL: c.KisiURL, APIKey: relay.Secret(env.Getenv("KISI_API_KEY")),
-			Email: env.Getenv("KISI_EMAIL"), Password: relay.Secret(env.Getenv("KISI_PASSWORD")), Domain: env.Getenv("KISI_DOMAIN"),
-			Integration: c.KisiIntegration, Contact: c.KisiContact, Rate: max(c.KisiRate, 1),
-		},
+		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), BodyLimit: c.BodyLimit,
+		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(),
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
-	})
+	}, env))
+	settings.Kisi.UseKey = app.UseKey
+	a, err := app.New(ctx, settings)
 	if err != nil {
 		return err
 	}
 	return a.Run(ctx)
 }
 
-// listen honours PORT, which platforms set that route to the process from outside.
-func (c serveCmd) listen(env Env) string {
-	if port := env.Getenv("PORT"); c.Listen == "" && port != "" {
+func adminToken(env Env) relay.Secret { return relay.Secret(env.Getenv("DOORHOOK_ADMIN_TOKEN")) }
+
+// listenAt honours PORT, which platforms set that route to the process from outside.
+func listenAt(address string, env Env) string {
+	if port := env.Getenv("PORT"); address == "" && port != "" {
 		return "0.0.0.0:" + port
 	}
-	return cmp.Or(c.Listen, app.DefaultListen)
+	return cmp.Or(address, app.DefaultListen)
 }
 
 func newLog(w io.Writer, format string) *slog.Logger {

@@ -110,7 +110,7 @@ func checkChild(t *testing.T, round int, dir string, told map[string]bool) {
 	}
 	for key := range found {
 		id, isJob := strings.CutPrefix(key, "job:")
-		if isJob && (found["seen:"+id] == "" || !strings.Contains(found["due"], `"`+id+`"`) || !strings.Contains(found["events"], `["job" "`+id+`"]`)) {
+		if isJob && (found["seen:"+id] == "" || !strings.Contains(found["due"], `"`+id+`"`) || !strings.Contains(found["events"], `"job", "`+id+`"`)) {
 			t.Fatalf("round %d: %s is there by half", round, id)
 		}
 	}

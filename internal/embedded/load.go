@@ -97,7 +97,9 @@ func (r *Redis) apply(args []string) (err error) {
 		return fmt.Errorf("the embedded Redis does not know the command %.20q", args[0])
 	}
 	defer func() {
-		if v := recover(); v != nil { // miniredis trusts its callers
+		if v := recover(); v != nil { // miniredis trusts its callers, and keeps its lock
+			r.mini.TryLock()
+			r.mini.Unlock()
 			err = fmt.Errorf("%s cannot be run: %v", cmd, v)
 		}
 	}()

@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -186,10 +188,14 @@ func (c *redisClient) dump() map[string]string {
 			pairs := slices.Collect(slices.Chunk(list, 2))
 			slices.SortFunc(pairs, func(a, b []any) int { return strings.Compare(a[0].(string), b[0].(string)) })
 			value = pairs
+		case "zset": // Redis writes more digits
+			for i := 1; i < len(list); i += 2 {
+				list[i], _ = strconv.ParseFloat(list[i].(string), 64)
+			}
 		case "set":
 			slices.SortFunc(list, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 		}
-		out[key] = fmt.Sprintf("%s %q until %v", kind, value, c.do("PEXPIRETIME", key))
+		out[key] = fmt.Sprintf("%s %#v until %v", kind, value, c.do("PEXPIRETIME", key))
 	}
 	return out
 }
@@ -360,6 +366,10 @@ func TestExpiry(t *testing.T) {
 		if got := b.do("PEXPIRETIME", "k"); got != until {
 			t.Errorf("it expires at %v, and did at %v", got, until)
 		}
+		b.kept("SET", "another", "v", "PX", "1000")
+		if got := b.do("PEXPIRETIME", "another"); got != until.(int)-3_600_000 {
+			t.Errorf("another expires at %v, an hour after %v", got, until)
+		}
 		b.clock.add(time.Hour + 999*time.Millisecond)
 		if got := b.do("EXISTS", "k"); got != 1 {
 			t.Error("it expired too early")
@@ -469,7 +479,7 @@ func TestOneTime(t *testing.T) {
 	b.r.now = func() time.Time { b.clock.add(time.Millisecond); return b.clock.now() }
 	const script = `local a, b = redis.call("TIME"), redis.call("TIME")
 return {a[1] .. "." .. a[2], b[1] .. "." .. b[2]}`
-	b.do("SET", "k", "v", "PX", "20")
+	b.do("SET", "k", "v", "PX", "3")
 	var seen []string
 	for range 3 {
 		times, _ := b.do("EVAL", script, "0").([]any)
@@ -553,6 +563,50 @@ func TestOutside(t *testing.T) {
 	b.kept("GET", "k")
 	if after := b.fileText(); after != before {
 		t.Errorf("the file went from\n%q to\n%q", before, after)
+	}
+}
+
+// TestWholeScripts begins and ends a Do in the middle of a script that does not
+// belong to it: the file has all of what that script wrote, or nothing.
+func TestWholeScripts(t *testing.T) {
+	for _, middle := range []string{"begins", "ends"} {
+		t.Run("a Do "+middle, func(t *testing.T) {
+			b := newBed(t)
+			paused, goOn := make(chan struct{}), make(chan struct{})
+			if err := b.r.srv.Register("PAUSE", func(p *server.Peer, _ string, _ []string) {
+				close(paused)
+				<-goOn
+				p.WriteOK()
+			}, server.ReadOnlyOption()); err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			script := func() {
+				c := connect(t, b.r)
+				defer c.Close()
+				c.do(eval([]string{"SET", "first", "v"}, []string{"PAUSE"}, []string{"SET", "second", "v"})...)
+			}
+			do := func(call func()) {
+				if err := b.r.Do(func() error { call(); return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+			if middle == "begins" {
+				all.Go(script)
+				<-paused
+				all.Go(func() { do(func() {}) })
+			} else {
+				all.Go(func() { do(func() { all.Go(script); <-paused }) })
+				<-paused
+			}
+			runtime.Gosched() // whatever order comes of it
+			close(goOn)
+			all.Wait()
+			b.reopen()
+			if n := b.do("EXISTS", "first", "second"); n != 0 && n != 2 {
+				t.Error("the file has a part of a script")
+			}
+		})
 	}
 }
 

@@ -69,12 +69,16 @@ func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return fasthttp.RequestConfig{MaxRequestBodySize: strangerBody}
 }
 
-// allow asks whether the request with this head may call its trigger.
+// allow asks whether the request with this head may call its trigger, or the
+// operator's API.
 func (s *Server) allow(h *fasthttp.RequestHeader) error {
 	u := fasthttp.AcquireURI()
 	defer fasthttp.ReleaseURI(u)
 	if err := u.Parse(nil, h.RequestURI()); err != nil {
 		return intake.ErrUnknownTrigger
+	}
+	if strings.HasPrefix(string(u.Path()), apiPath) {
+		return s.allowOperator(headerOf(h))
 	}
 	trigger, ok := strings.CutPrefix(string(u.Path()), "/hooks/")
 	query, err := url.ParseQuery(string(u.QueryString()))

@@ -51,6 +51,14 @@ func (s *Server) problemOf(err error) problem {
 		return p
 	case errors.As(err, &notReady):
 		return ours(http.StatusServiceUnavailable, "not-ready", "Not ready", notReady.Error())
+	case errors.Is(err, errNoAdminToken):
+		return ours(http.StatusForbidden, "no-admin-token", "No admin token is set", errNoAdminToken.Error())
+	case errors.Is(err, errNotOperator):
+		return ours(http.StatusUnauthorized, "unauthorized", "Not authorized", errNotOperator.Error())
+	case errors.Is(err, errUnknownJob):
+		return ours(http.StatusNotFound, "unknown-job", "Unknown job", errUnknownJob.Error())
+	case errors.Is(err, errStoreAway):
+		return ours(http.StatusServiceUnavailable, "unavailable", "Unavailable", errStoreAway.Error())
 	case errors.Is(err, relay.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return ours(http.StatusServiceUnavailable, "unavailable", "Unavailable", "the event may not have been accepted; send it again")
 	case errors.As(err, &edge):
@@ -115,6 +123,10 @@ func (s *Server) fail(c *fiber.Ctx, err error) {
 // challenge names the schemes of the trigger. One that takes a header or a query
 // parameter has none that is standard, yet every 401 must name one.
 func challenge(c *fiber.Ctx, err error) {
+	if errors.Is(err, errNotOperator) {
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
+		return
+	}
 	var e *intake.UnauthorizedError
 	if !errors.As(err, &e) || len(e.Schemes) == 0 {
 		c.Set(fiber.HeaderWWWAuthenticate, "Doorhook")

@@ -8,9 +8,11 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"doorhook/internal/intake"
+	"doorhook/internal/relay"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -34,6 +36,8 @@ type Options struct {
 	MaxConns    int           // connections at a time, each of which may hold a body; 512 if unset
 	Grace       time.Duration // for requests under way when Serve's context ends; 30 s if unset
 
+	AdminToken relay.Secret // what an operator shows; if it is blank, nobody is one
+
 	Log *slog.Logger // none if unset
 }
 
@@ -49,6 +53,7 @@ func (o Options) withDefaults() Options {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
 	o.MaxConns = cmp.Or(o.MaxConns, 512)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	o.AdminToken = relay.Secret(strings.TrimSpace(o.AdminToken.Reveal())) // files with secrets end in a line break
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
 }
@@ -56,6 +61,7 @@ func (o Options) withDefaults() Options {
 // Server answers HTTP requests.
 type Server struct {
 	in      receiver
+	op      relay.Operator
 	ready   func(context.Context) error
 	o       Options
 	app     *fiber.App
@@ -64,13 +70,14 @@ type Server struct {
 	close   func()
 }
 
-// New returns a Server that hands events to in. ready says whether doorhook can
-// accept events; the text of its error is shown to whoever asks.
-func New(in receiver, ready func(context.Context) error, o Options) *Server {
+// New returns a Server that hands events to in, and what an operator asks to op.
+// ready says whether doorhook can accept events; the text of its error is shown to
+// whoever asks.
+func New(in receiver, op relay.Operator, ready func(context.Context) error, o Options) *Server {
 	// Callers that wait are told to stop waiting when the server closes. Fiber has
 	// no context that would say so.
 	base, stop := context.WithCancel(context.Background())
-	s := &Server{in: in, ready: ready, o: o.withDefaults(), closing: base.Done(), close: stop}
+	s := &Server{in: in, op: op, ready: ready, o: o.withDefaults(), closing: base.Done(), close: stop}
 	s.app = fiber.New(s.config())
 	s.app.Use(func(c *fiber.Ctx) error {
 		c.SetUserContext(base)
@@ -106,6 +113,7 @@ func (s *Server) routes() {
 	}
 	s.app.Get("/livez", s.livez)
 	s.app.Get("/readyz", s.readyz)
+	s.operatorRoutes()
 }
 
 // refuseOddMethods answers for methods that Fiber has never heard of and to which

@@ -85,6 +85,11 @@ type site struct {
 
 func start(t *testing.T, in receiver, ready func(context.Context) error, o Options) *site {
 	t.Helper()
+	return startWith(t, in, &office{}, ready, o)
+}
+
+func startWith(t *testing.T, in receiver, op relay.Operator, ready func(context.Context) error, o Options) *site {
+	t.Helper()
 	log := &logbook{}
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -94,7 +99,7 @@ func start(t *testing.T, in receiver, ready func(context.Context) error, o Optio
 	served := make(chan error, 1)
 	addr := ln.Addr().String()
 	s := &site{
-		Server: New(in, ready, o), addr: addr, url: "http://" + addr, log: log, served: served,
+		Server: New(in, op, ready, o), addr: addr, url: "http://" + addr, log: log, served: served,
 		client: &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second},
 	}
 	go func() { served <- s.Serve(context.WithoutCancel(t.Context()), ln) }()
@@ -320,7 +325,7 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 }
 
 func TestServeEndsWithItsContext(t *testing.T) {
-	s := New(&desk{}, isReady, Options{})
+	s := New(&desk{}, &office{}, isReady, Options{})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -337,7 +342,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 }
 
 func TestShutdownBeforeServe(t *testing.T) {
-	s := New(&desk{}, isReady, Options{})
+	s := New(&desk{}, &office{}, isReady, Options{})
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +391,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(&desk{}, isReady, Options{})
+	s := New(&desk{}, &office{}, isReady, Options{})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(context.Background(), &crowded{Listener: inner}) }()
 	resp, err := http.Get("http://" + inner.Addr().String() + "/livez")

@@ -1,0 +1,263 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"doorhook/internal/kisi"
+	"doorhook/internal/relay"
+	"doorhook/internal/rules"
+	"doorhook/internal/store"
+)
+
+// Examine is [Operator.Doctor] for a doorhook that does not run here: what is not
+// set or not there is a finding.
+func Examine(ctx context.Context, s Settings) []relay.Check {
+	s = s.withDefaults()
+	if s.Redis == "" {
+		return examine(ctx, s, nil, nil, relay.Check{
+			Name: "Redis", Health: relay.Doubt, Says: "none is given, so serve would embed one, and only it could ask that one",
+			Advice: "with a doorhook that runs, set DOORHOOK_URL; with a Redis, DOORHOOK_REDIS",
+		})
+	}
+	o, err := Operate(ctx, s)
+	if err != nil {
+		return examine(ctx, s, nil, nil, relay.Check{
+			Name: "Redis", Health: relay.Sick, Says: err.Error(), Advice: "start it, or correct DOORHOOK_REDIS (or REDIS_URL); until then triggers are answered 503",
+		})
+	}
+	defer o.Close()
+	checks, _ := o.Doctor(ctx) // what goes wrong is in the checks
+	return checks
+}
+
+// Doctor examines everything that doorhook depends on.
+func (o *Operator) Doctor(ctx context.Context) ([]relay.Check, error) {
+	return examine(ctx, o.settings, o.store, o.kisi, o.store.Inspect(ctx)...), nil
+}
+
+// examine adds to what was found about Redis. Without a client one is made of the
+// settings; without a store, Redis cannot be reached.
+func examine(ctx context.Context, s Settings, st *store.Store, client *kisi.Client, found ...relay.Check) []relay.Check {
+	checks := append(found, s.examineRules())
+	uses := s.rulesUse()
+	checks = append(checks, s.examineZones(uses.zones), s.examineListener())
+	if client == nil {
+		if st == nil && s.Kisi.Email != "" {
+			return append(checks, relay.Check{
+				Name: "Kisi", Health: relay.Doubt, Says: "it was not asked: doorhook's sign-in is shared through Redis", Advice: "see to Redis first",
+			})
+		}
+		var err error
+		if client, err = kisi.New(s.kisiOptions(st)); err != nil {
+			return append(checks, relay.Check{Name: "Kisi", Health: relay.Sick, Says: err.Error(), Advice: "set it where doorhook runs"})
+		}
+		defer client.Close()
+	}
+	return append(checks, examineKisi(ctx, client, uses)...)
+}
+
+func (s Settings) examineRules() relay.Check {
+	c := relay.Check{Name: "rules", Health: relay.Sick, Advice: "run doorhook check, which shows every mistake with its line"}
+	set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
+	var bad rules.Errors
+	switch {
+	case errors.As(err, &bad):
+		c.Says = fmt.Sprintf("%d wrong; the first: %s:%d:%d: %s", len(bad), bad[0].File, bad[0].Line, bad[0].Col, bad[0].Message)
+		return c
+	case err != nil:
+		c.Says, c.Advice = err.Error(), "say with --rules or DOORHOOK_RULES where the rule files are"
+		return c
+	}
+	c.Health, c.Says, c.Advice = relay.Healthy, "triggers: "+strings.Join(set.Triggers(), ", "), ""
+	for _, name := range set.Triggers() {
+		if t, _ := set.Trigger(name); t.Auth[0].Kind == "none" {
+			c.Health, c.Advice = relay.Doubt, fmt.Sprintf("anybody may call %s: give it an auth other than none", name)
+		}
+	}
+	return c
+}
+
+// uses is what the rules depend on outside themselves.
+type uses struct {
+	zones []string
+	needs map[kisi.Permission]relay.Kind // what for
+}
+
+// needs are what an action is made with, and what it is looked for with.
+var needs = map[relay.Kind][]kisi.Permission{
+	relay.Unlock:    {kisi.UnlockLocks},
+	relay.Schedule:  {kisi.WriteSchedules, kisi.ReadSchedules},
+	relay.GroupLink: {kisi.WriteGroupLinks, kisi.ReadGroupLinks},
+}
+
+// rulesUse reads no more of the files than it is asked about; whether they are right
+// is for examineRules to say.
+func (s Settings) rulesUse() uses {
+	u := uses{needs: map[kisi.Permission]relay.Kind{}}
+	names, _ := fs.Glob(s.Rules, "*.y*ml") // the pattern is good
+	for _, name := range names {
+		var file struct {
+			Timezone string
+			Rules    []struct {
+				Do []map[relay.Kind]map[string]any
+			}
+		}
+		text, err := fs.ReadFile(s.Rules, name)
+		if err != nil || yaml.Unmarshal(text, &file) != nil {
+			continue
+		}
+		if file.Timezone != "" && !slices.Contains(u.zones, file.Timezone) {
+			u.zones = append(u.zones, file.Timezone)
+		}
+		for _, rule := range file.Rules {
+			for _, do := range rule.Do {
+				u.add(do)
+			}
+		}
+	}
+	return u
+}
+
+func (u uses) add(do map[relay.Kind]map[string]any) {
+	for kind, fields := range do {
+		for _, p := range needs[kind] {
+			u.needs[p] = kind
+		}
+		if _, group := fields["group_id"]; group && kind == relay.Schedule {
+			u.needs[kisi.ReadGroupLocks] = kind
+		}
+	}
+}
+
+// zoneDirs are where Go looks for time zones before it takes those in the program.
+var zoneDirs = []string{"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"}
+
+// examineZones shows the time there, which tells a wrong zone at a glance.
+func (s Settings) examineZones(zones []string) relay.Check {
+	c := relay.Check{Name: "time zones", Health: relay.Healthy}
+	from := "in the program"
+	if i := slices.IndexFunc(zoneDirs, func(dir string) bool { _, err := os.Stat(dir); return err == nil }); i >= 0 {
+		from = "from " + zoneDirs[i]
+	}
+	says := []string{"known " + from}
+	for _, name := range zones {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			c.Health, c.Advice = relay.Sick, "correct timezone: in the rule file, or install the package tzdata"
+			says = append(says, err.Error())
+			continue
+		}
+		says = append(says, fmt.Sprintf("in %s it is %s", name, time.Now().In(zone).Format("Mon 15:04 MST")))
+	}
+	c.Says = strings.Join(says, "; ")
+	return c
+}
+
+func (s Settings) examineListener() relay.Check {
+	c := relay.Check{Name: "listener", Health: relay.Healthy, Says: s.Listen + ", with an admin token"}
+	switch err := s.checkListener(); {
+	case err != nil:
+		c.Health, c.Says, c.Advice = relay.Sick, err.Error(), "serve does not start like this"
+	case strings.TrimSpace(s.AdminToken.Reveal()) == "":
+		c.Health, c.Says = relay.Doubt, s.Listen+", without an admin token: nobody can ask it for jobs or dead letters"
+		c.Advice = "set DOORHOOK_ADMIN_TOKEN to a long random text"
+	}
+	return c
+}
+
+// examineKisi asks Kisi who doorhook is, what time it is, and what doorhook may do.
+func examineKisi(ctx context.Context, client *kisi.Client, u uses) []relay.Check {
+	sent := time.Now()
+	login, err := client.CurrentLogin(ctx)
+	got := time.Now()
+	if err != nil {
+		health := relay.Sick
+		if e, ok := errors.AsType[*kisi.Error](err); errors.Is(err, relay.ErrUntried) || ok && e.Status == http.StatusTooManyRequests {
+			health = relay.Doubt // others went first, which says nothing about the key
+		}
+		return []relay.Check{refusal("Kisi key", health, err)}
+	}
+	key := relay.Check{Name: "Kisi key", Health: relay.Healthy, Says: fmt.Sprintf("valid, %s's, and does not expire", login.Email)}
+	if login.Expires {
+		key.Says = fmt.Sprintf("valid, %s's; it would expire if nobody used it for long, so serve uses it every few hours", login.Email)
+	}
+	checks := []relay.Check{key, examineClock(login.Now, sent, got)}
+	if len(u.needs) == 0 {
+		return checks
+	}
+	rights, err := client.Rights(ctx)
+	if err != nil {
+		return append(checks, refusal("Kisi rights", relay.Doubt, err))
+	}
+	return append(checks, examineRights(rights, u))
+}
+
+// refusal is a check that Kisi did not let happen.
+func refusal(name string, health relay.Health, err error) relay.Check {
+	c := relay.Check{Name: name, Health: health, Says: err.Error(), Advice: "ask again in a minute"}
+	if e, ok := errors.AsType[*kisi.Error](err); ok && e.Advice() != "" {
+		c.Says, c.Advice = strings.TrimSuffix(c.Says, "; "+e.Advice()), e.Advice()
+	}
+	return c
+}
+
+// examineClock compares the clock of Kisi with that of this host, which it answered
+// between sent and got. Kisi tells whole seconds.
+func examineClock(kisi, sent, got time.Time) relay.Check {
+	c := relay.Check{Name: "Kisi clock", Health: relay.Healthy, Says: "it agrees with this host's"}
+	if kisi.IsZero() {
+		c.Health, c.Says, c.Advice = relay.Doubt, "Kisi did not tell the time", "see that this host keeps the time by NTP"
+		return c
+	}
+	off, way := sent.Sub(kisi.Add(time.Second)), "behind"
+	if ahead := kisi.Sub(got); ahead > off {
+		off, way = ahead, "ahead of"
+	}
+	if off < 5*time.Second {
+		return c
+	}
+	c.Health, c.Says = relay.Doubt, fmt.Sprintf("it is %s %s this host's", off.Round(time.Second), way)
+	c.Advice = "have this host keep the time by NTP: doors open too early or too late by as much"
+	if off >= time.Minute {
+		c.Health = relay.Sick
+	}
+	return c
+}
+
+// examineRights compares the roles that Kisi shows with what the rules ask for. Kisi
+// may not show all, so what is missing is a doubt.
+func examineRights(rights kisi.Rights, u uses) relay.Check {
+	c := relay.Check{Name: "Kisi rights", Health: relay.Healthy}
+	var roles, missing []string
+	for _, p := range slices.Sorted(maps.Keys(u.needs)) {
+		role, shown := rights.May(p, 0)
+		for _, r := range rights {
+			if !shown && r.Permissions[p] {
+				role, shown = fmt.Sprintf("%s of %s %d alone", r.Role, strings.ToLower(r.AppliesTo), r.ID), true
+			}
+		}
+		if !shown {
+			missing = append(missing, fmt.Sprintf("%s (for %s)", p, u.needs[p]))
+		} else if !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	if len(missing) > 0 {
+		c.Health, c.Says = relay.Doubt, "no role of its user that Kisi shows has "+strings.Join(missing, ", ")
+		c.Advice = "use the key of an organization owner, or give its user a role with that in Kisi; a role through a team is not shown, and may do"
+		return c
+	}
+	c.Says = "it may do all that the rules ask for, as " + strings.Join(roles, ", ")
+	return c
+}

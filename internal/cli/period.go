@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// period is a duration that may be told in days: 7d, 12h, 1d12h. The zero period was
+// not told.
+type period time.Duration
+
+func (p period) duration() time.Duration { return time.Duration(p) }
+
+// UnmarshalText reads a period.
+func (p *period) UnmarshalText(text []byte) error {
+	rest := string(text)
+	var d time.Duration
+	if days, after, ok := strings.Cut(rest, "d"); ok {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 0 || n > 36500 {
+			return errPeriod
+		}
+		d, rest = time.Duration(n)*24*time.Hour, after
+	}
+	if rest != "" {
+		more, err := time.ParseDuration(rest)
+		if err != nil || more < 0 {
+			return errPeriod
+		}
+		d += more
+	}
+	if d <= 0 {
+		return errPeriod
+	}
+	*p = period(d)
+	return nil
+}
+
+var errPeriod = errors.New("it takes a time such as 7d, 12h or 1d12h")
