@@ -35,7 +35,7 @@ func visibleQuery(query url.Values, auths []relay.Auth) url.Values {
 	hidden[waitParam], hidden[dryRunParam] = true, true
 	out := url.Values{}
 	for name, values := range query {
-		if !hidden[name] {
+		if !hidden[name] && !secret(auths, values) {
 			out[name] = values
 		}
 	}
@@ -49,12 +49,20 @@ func visibleHeaders(header map[string][]string, auths []relay.Auth) map[string]a
 	out := make(map[string]any, len(header))
 	for name, values := range header {
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if !hidden[name] && !isCredential(name) {
+		if !hidden[name] && !isCredential(name) && !secret(auths, values) {
 			// Header values may be in any encoding, the store keeps text.
 			out[name] = strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
 		}
 	}
 	return out
+}
+
+// secret reports whether one of values is a secret of auths: a sender that moved it
+// to another place may have left it in the old one too.
+func secret(auths []relay.Auth, values []string) bool {
+	return slices.ContainsFunc(auths, func(a relay.Auth) bool {
+		return a.Secret != "" && slices.Contains(values, a.Secret.Reveal())
+	})
 }
 
 // isCredential goes by the name alone: a sender may have configured a header that

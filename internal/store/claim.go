@@ -17,12 +17,22 @@ import (
 // claimScript takes the jobs that are due. One whose worker died has its lease's
 // end for a score, so it comes due by itself.
 //
-//	KEYS   1 due
+//	KEYS   1 due   2 clock
 //	ARGV   1 now   2 how many   3 lease ms   4 token   5 what jobs' keys start with
 //	gives  now, the next score or "", a list with each job: name, token, its hash
 //	       flat; a text in place of the hash says why it cannot be read
 var claimScript = newScript(luaTime + `
 local out, lease = {}, text(ms + tonumber(ARGV[3]))
+-- A clock that was put back leaves leases and pauses that end when it has caught up:
+-- what was to be looked at soon is looked at when a lease from now ends.
+local seen = tonumber(redis.call("GET", KEYS[2]) or "0")
+local back = ms + 1000 < seen
+if back then
+  for _, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "(" .. lease, text(seen + 600000))) do
+    redis.call("ZADD", KEYS[1], lease, name)
+  end
+end
+if back or ms > seen + 10000 then redis.call("SET", KEYS[2], text(ms)) end -- seldom, since it may cost a write to disk
 for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LIMIT", 0, ARGV[2])) do
   local key, token = ARGV[5] .. name, ARGV[4] .. "-" .. i
   local job = redis.pcall("HGETALL", key)
@@ -48,7 +58,7 @@ const mostAtOnce = 1000
 // given all the same, so the caller must use Jobs even when there is an error.
 func (s *Store) Claim(ctx context.Context, n int) (relay.Claim, error) {
 	n = min(max(n, 0), mostAtOnce) // Redis takes a negative number for no limit
-	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due()},
+	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due(), s.keys.clock()},
 		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs())
 	if err != nil {
 		return relay.Claim{}, err

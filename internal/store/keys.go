@@ -21,6 +21,7 @@ func (k keys) seen(trigger, event string) string {
 func (k keys) jobs() string            { return k.tag + "job:" } // + short(job id)
 func (k keys) job(id string) string    { return k.jobs() + short(id) }
 func (k keys) due() string             { return k.tag + "due" }
+func (k keys) clock() string           { return k.tag + "clock" }
 func (k keys) dead() string            { return k.tag + "dead" }
 func (k keys) letters() string         { return k.tag + "letter:" } // + short(letter id)
 func (k keys) letter(id string) string { return k.letters() + short(id) }

@@ -18,6 +18,9 @@ var (
 // maxWish is how long a receiver may ask us to wait: an hour would outlast the booking.
 const maxWish = 2 * time.Minute
 
+// longestPause is longer than any pause between attempts.
+const longestPause = 5 * time.Minute
+
 // begin notes in j that s is about to be taken, so that whoever finds the job
 // after a crash does not take for certain what the step may have changed. It
 // reports whether that has to be saved first.
@@ -171,7 +174,7 @@ func found(h *relay.Held, object int64, now time.Time) {
 		h.Lost = lookAgain(h, now.Add(lateWork))
 	case object != 0:
 		h.Old = append(slices.Clone(h.Old), object)
-	case !now.Before(h.Lost[0].LookAt):
+	case !now.Before(h.Lost[0].LookAt), h.Lost[0].LookAt.Sub(now) > lateWork: // or the clock was put back
 		h.Lost = h.Lost[1:]
 	}
 }

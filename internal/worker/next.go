@@ -86,7 +86,7 @@ func (v *view) at(t time.Time) {
 // resting reports whether h has to wait for its next attempt. A change of the
 // booking ends every wait.
 func (v *view) resting(h *relay.Held) bool {
-	if h.Changes == v.job.Changes && h.RetryAt.After(v.now) {
+	if h.Changes == v.job.Changes && v.rests(h.RetryAt, longestPause) {
 		v.at(h.RetryAt)
 		return true
 	}
@@ -95,11 +95,17 @@ func (v *view) resting(h *relay.Held) bool {
 
 // revokeRests is the same for revokes, which rest by themselves.
 func (v *view) revokeRests(h *relay.Held) bool {
-	if h.Changes == v.job.Changes && h.RevokeAt.After(v.now) {
+	if h.Changes == v.job.Changes && v.rests(h.RevokeAt, longestPause) {
 		v.at(h.RevokeAt)
 		return true
 	}
 	return false
+}
+
+// rests reports whether a pause until t, which is never longer than most, goes on.
+// One that is longer is from before the clock was put back.
+func (v *view) rests(t time.Time, most time.Duration) bool {
+	return t.After(v.now) && t.Sub(v.now) <= most
 }
 
 // gaveUp reports whether h was settled against us since the booking last changed.
@@ -283,7 +289,7 @@ func (v *view) unsure(h *relay.Held, i int) {
 func (v *view) again(h *relay.Held, i int, wanted bool) {
 	switch {
 	case len(h.Lost) == 0 || h.Unsure:
-	case h.Lost[0].LookAt.After(v.now):
+	case v.rests(h.Lost[0].LookAt, lateWork):
 		v.at(h.Lost[0].LookAt)
 		if !wanted && h.Changes != v.job.Changes {
 			v.offer(step{op: find, held: i})

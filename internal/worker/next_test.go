@@ -50,7 +50,8 @@ func TestNext(t *testing.T) {
 	group := schedule("g", 60, func(a *relay.Action) {
 		a.Args = relay.Encode(map[string]any{"group_id": 7, "consequence": "unlock", "starts_at": noon})
 	})
-	later := noon.Add(30 * time.Minute)
+	later := noon.Add(4 * time.Minute) // no pause is longer than 5 m
+	soon := noon.Add(20 * time.Second)
 	atLater := func(a *relay.Action) { a.At = later }
 	tests := []struct {
 		name string
@@ -105,7 +106,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			name: "made after a look that found nothing: look once more, later",
-			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}, Changes: 1}}, when: later,
+			want: []relay.Action{schedule("s", 60)}, have: []relay.Held{{Action: schedule("s", 60), Object: 9, State: relay.Done, Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: soon}}, Changes: 1}}, when: soon,
 		},
 		{
 			name: "the second look is due",
@@ -113,11 +114,11 @@ func TestNext(t *testing.T) {
 		},
 		{
 			name: "cancelled before the second look: look at once",
-			have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}}}, op: find,
+			have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: soon}}}}, op: find,
 		},
 		{
 			name: "looked at once: look once more all the same",
-			have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: later}}, Changes: 1}}, when: later,
+			have: []relay.Held{{Action: schedule("s", 60), Lost: []relay.Lost{{Action: schedule("s", 60), LookAt: soon}}, Changes: 1}}, when: soon,
 		},
 		{name: "unlocked: once is enough", want: []relay.Action{unlockAt(noon)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}},
 		{name: "unlocked, then moved: unlock at the new time", want: []relay.Action{unlockAt(later)}, have: []relay.Held{{Action: unlockAt(noon), State: relay.Done}}, when: later},

@@ -24,6 +24,8 @@ type jobs interface {
 	// it now; 0 if there is none.
 	Adopt(ctx context.Context, j relay.Job, k relay.Kind, objects []int64) (int64, error)
 	Wake() <-chan struct{}
+	// Now is the store's clock.
+	Now() time.Time
 }
 
 // doer carries out one step of one action. It is done with ctx when it returns.
@@ -92,16 +94,18 @@ func (w *Worker) Run(ctx context.Context) {
 			return
 		}
 		claim, err := w.claim(ctx, free)
-		if (err != nil) != failing {
-			failing = err != nil
+		switch gone := err != nil && claim.Now.IsZero(); {
+		case gone != failing:
+			failing = gone
 			w.logStore(ctx, err)
+		case err != nil && !gone:
+			w.log.ErrorContext(ctx, "jobs that cannot be read are put off for a lease", "err", err)
 		}
 		for _, j := range claim.Jobs {
 			slots <- struct{}{} // never blocks: no more were claimed than there were free
-			started := time.Now()
 			wg.Go(func() {
 				defer func() { <-slots }()
-				w.work(ctx, j, func() time.Time { return claim.Now.Add(time.Since(started)) })
+				w.work(ctx, j, w.jobs.Now)
 			})
 		}
 		if len(claim.Jobs) < free {
@@ -166,7 +170,7 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 			return
 		}
 		if ctx.Err() != nil || len(letters) > 0 { // letters are saved with the state that they are about, or a crash would lose them
-			w.handBack(ctx, j, now(), letters)
+			w.finish(ctx, j, now(), letters)
 			return
 		}
 		ready, err := w.ready(ctx, &j, d.step, first, now())
@@ -175,7 +179,7 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 			return
 		}
 		if !ready {
-			w.handBack(ctx, j, now(), letters)
+			w.finish(ctx, j, now(), letters)
 			return
 		}
 		if l := w.take(ctx, &j, d.step, now); l != nil {
@@ -308,15 +312,6 @@ func objects(j relay.Job) []int64 {
 	return known
 }
 
-// handBack lets a job go that has more to do now.
-func (w *Worker) handBack(ctx context.Context, j relay.Job, now time.Time, letters []relay.DeadLetter) {
-	w.finish(ctx, j, now, letters)
-	select {
-	case w.again <- struct{}{}:
-	default:
-	}
-}
-
 // finish lets the job go. If that cannot be saved, the lease runs out and
 // another worker takes the job up where it was last saved.
 func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letters []relay.DeadLetter) {
@@ -324,6 +319,13 @@ func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letter
 	defer cancel()
 	if err := w.jobs.Finish(ctx, j, when, letters); err != nil {
 		w.log.WarnContext(ctx, "job could not be saved; it comes up again when its lease ends", "job", j.ID, "err", err)
+		return
+	}
+	if !when.IsZero() && when.Before(w.jobs.Now().Add(w.opts.Poll)) { // before we look the next time
+		select {
+		case w.again <- struct{}{}:
+		default:
+		}
 	}
 }
 

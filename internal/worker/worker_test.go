@@ -77,6 +77,8 @@ func (s *shelf) Adopt(_ context.Context, _ relay.Job, _ relay.Kind, objects []in
 	return objects[0], nil
 }
 
+func (s *shelf) Now() time.Time { return time.Now() }
+
 func (s *shelf) Wake() <-chan struct{} { return s.wake }
 
 func (s *shelf) Create(_ context.Context, a relay.Action) relay.Outcome {
