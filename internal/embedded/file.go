@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -195,11 +194,8 @@ func (l *logFile) release() error {
 	return errors.Join(err, l.lock.Close())
 }
 
-// syncFolder makes a rename last. Windows has nothing of the kind.
+// syncFolder makes a rename last.
 func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

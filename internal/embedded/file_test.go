@@ -52,6 +52,21 @@ func load(t testing.TB, data string) (dir string, holds map[string]string, err e
 	return dir, holds, r.Close()
 }
 
+// reading is load without a folder, which spares the fsyncs.
+func reading(t testing.TB, data string) (map[string]string, error) {
+	t.Helper()
+	r, err := start(newClock().now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.mini.Close()
+	err = r.load([]byte(data))
+	r.tick()
+	c := connect(t, r)
+	defer c.Close()
+	return c.dump(), err
+}
+
 // TestTail cuts the last transaction at each byte: it was not answered, so it did
 // not happen. What comes before it did.
 func TestTail(t *testing.T) {
@@ -68,7 +83,7 @@ func TestTail(t *testing.T) {
 				if end == len(w.data) {
 					want = w.all
 				}
-				_, holds, err := load(t, w.data[:end]+tail(len(w.data)-end))
+				holds, err := reading(t, w.data[:end]+tail(len(w.data)-end))
 				if err != nil {
 					t.Fatalf("cut at %d of %d: %v", end, len(w.data), err)
 				}
@@ -77,6 +92,22 @@ func TestTail(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAfterTail shows that a tail is gone for good, and not in the way of what follows.
+func TestAfterTail(t *testing.T) {
+	w, b := writeFile(t), newBed(t)
+	b.crash()
+	if err := os.WriteFile(b.path(), []byte(w.data[:len(w.data)-1]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.open()
+	b.kept("SET", "text", "after")
+	want := b.dump()
+	b.reopen()
+	if diff := cmp.Diff(want, b.dump()); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -198,6 +229,7 @@ type disk struct {
 	full    atomic.Bool // it takes half of what is written
 	dying   atomic.Bool // an fsync fails
 	noFiles atomic.Bool
+	files   atomic.Int64
 	syncs   atomic.Int64
 	gate    atomic.Pointer[gate]
 }
@@ -211,6 +243,7 @@ type diskFile struct {
 }
 
 func (d *disk) create(path string) (file, error) {
+	d.files.Add(1)
 	if d.noFiles.Load() {
 		return nil, syscall.EMFILE
 	}
@@ -299,8 +332,12 @@ func TestDiskFails(t *testing.T) {
 		b.create = d.create
 		b.open()
 		d.noFiles.Store(true)
+		d.files.Store(0)
 		for range 2*smallFile/(1<<20) + 4 {
 			b.kept("SET", "large", strings.Repeat("x", 1<<20))
+		}
+		if n := d.files.Load(); n != 2 {
+			t.Errorf("it tried %d times, want 2: each time that the file has doubled", n)
 		}
 		want := b.dump()
 		d.noFiles.Store(false)
@@ -311,7 +348,8 @@ func TestDiskFails(t *testing.T) {
 	})
 }
 
-// TestSharedSync holds the fsync of one up: those who come meanwhile share the next.
+// TestSharedSync holds the fsync of one up: those who come meanwhile share the next,
+// also who only reads what is not on disk yet.
 func TestSharedSync(t *testing.T) {
 	const others = 15
 	for _, fails := range []bool{false, true} {
@@ -326,20 +364,21 @@ func TestSharedSync(t *testing.T) {
 
 			errs := make(chan error, 1+others)
 			var called, all sync.WaitGroup
-			put := func(n int) {
+			do := func(command ...string) {
 				c := connect(t, b.r)
 				defer c.Close()
 				errs <- b.r.Do(func() error {
 					defer called.Done()
-					return failure(c.do("SET", strconv.Itoa(n), "v"))
+					return failure(c.do(command...))
 				})
 			}
 			called.Add(1 + others)
-			all.Go(func() { put(0) })
+			all.Go(func() { do("SET", "first", "v") })
 			<-g.reached
-			for n := range others {
-				all.Go(func() { put(1 + n) })
+			for n := range others - 1 {
+				all.Go(func() { do("SET", strconv.Itoa(n), "v") })
 			}
+			all.Go(func() { do("GET", "first") }) // an answer too
 			called.Wait()
 			if _, err := b.r.do(func() error { return nil }); err != nil { // by its turn, all have written
 				t.Error(err)
