@@ -115,9 +115,8 @@ func exitCode(env Env, err error) int {
 		fmt.Fprintf(env.Err, "doorhook: %s in the rules; nothing was started\n", count(len(bad), "mistake"))
 		return exitBadRules
 	}
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintln(env.Err, "doorhook:", clean(strings.TrimSuffix(line, "\n")))
-	}
+	// What went wrong may quote what a sender chose: one line, and no more.
+	fmt.Fprintln(env.Err, "doorhook:", clean(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
 	}

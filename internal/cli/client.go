@@ -129,7 +129,7 @@ func listOf[T any](answer map[string]json.RawMessage, name string) (all []T, err
 	}
 	var missing string
 	if json.Unmarshal(answer["error"], &missing) == nil && missing != "" {
-		err = errors.New(clean(missing))
+		err = errors.New(missing)
 	}
 	return all, err
 }
@@ -203,7 +203,7 @@ func (c *client) refused(method, path string, resp *http.Response, body []byte) 
 		_ = json.Unmarshal(body, &e) // what cannot be read is left out
 	}
 	e.said = fmt.Sprintf("%s %s/api/v1/%s: answered %d (%s)", method, strings.TrimRight(c.base.String(), "/"), path,
-		resp.StatusCode, clean(cmp.Or(e.Detail, e.Title, http.StatusText(resp.StatusCode))))
+		resp.StatusCode, cmp.Or(e.Detail, e.Title, http.StatusText(resp.StatusCode)))
 	switch {
 	case resp.StatusCode/100 == 3:
 		e.said += "; the admin token is not sent on to where that leads: set DOORHOOK_URL to the address itself"

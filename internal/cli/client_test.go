@@ -134,7 +134,7 @@ func TestRefusals(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "{")
 		}, "no answer from http://127.0.0.1"},
-		{"a terminal's language", refuses(500, problem, `{"detail":"\u001b]0;x\u0007\u009b31m\nforged line"}`), "answered 500 (\uFFFD]0;x\uFFFD\uFFFD31m forged line)"},
+		{"a terminal's language", refuses(500, problem, `{"detail":"\u001b]0;x\u0007\u009b31m\nforged line"}`), "answered 500 (\uFFFD]0;x\uFFFD\uFFFD31m; forged line)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

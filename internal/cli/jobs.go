@@ -58,7 +58,7 @@ func (c showJobCmd) Run(ctx context.Context, env Env) error {
 	case err != nil:
 		return err
 	case !ok:
-		return fmt.Errorf("there is no job %s, or not any more: one at rest is forgotten after the retention", clean(c.ID))
+		return fmt.Errorf("there is no job %s, or not any more: one at rest is forgotten after the retention", c.ID)
 	case c.JSON:
 		return printJSON(env.Out, map[string]any{"job": found})
 	}
