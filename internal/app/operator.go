@@ -84,7 +84,8 @@ func (o *Operator) Replay(ctx context.Context, ids []string) ([]relay.Replayed, 
 	if err != nil {
 		return nil, err
 	}
-	if len(ids) == 0 {
+	all := len(ids) == 0
+	if all {
 		if ids, err = o.store.LetterIDs(ctx); err != nil {
 			return nil, err
 		}
@@ -95,6 +96,8 @@ func (o *Operator) Replay(ctx context.Context, ids []string) ([]relay.Replayed, 
 		switch {
 		case errors.Is(err, relay.ErrUnavailable):
 			return out, fmt.Errorf("replayed %d of %d: %w", i, len(ids), err)
+		case all && errors.Is(err, intake.ErrNoLetter): // it went with another, or with time
+			continue
 		case err != nil:
 			r = relay.Replayed{ID: id, Status: relay.Failed, Note: err.Error()}
 		}

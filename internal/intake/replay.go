@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,21 +20,22 @@ type archive interface {
 	Retention() time.Duration
 }
 
+// ErrNoLetter says that there is nothing to replay under an id.
+var ErrNoLetter = errors.New("there is no such dead letter, or not any more")
+
 // Replay plans the event of a dead letter again, with today's rules, and gives its
-// actions a full new budget. What another event has overtaken stays as it is, and
-// what is over is not sent. The error is about the store; what stands in the way of
-// this replay is in its note.
+// actions a full new budget. All letters that rules left of that event go with it.
+// What another event has overtaken stays as it is, and what is over is not sent: what
+// stands in the way of a replay is in its note.
 func (in *Intake) Replay(ctx context.Context, from archive, id string) (relay.Replayed, error) {
 	l, ok, err := from.Letter(ctx, id)
-	if err != nil {
-		return relay.Replayed{}, err
+	if ok && l.First != "" {
+		l, ok, err = from.Letter(ctx, l.First)
 	}
-	out := relay.Replayed{ID: id, Status: relay.Failed}
-	if !ok {
-		out.Note = "there is no such dead letter, or not any more"
-		return out, nil
+	if err != nil || !ok {
+		return relay.Replayed{}, cmp.Or(err, ErrNoLetter)
 	}
-	out.JobID = l.JobID
+	out := relay.Replayed{ID: id, Status: relay.Failed, JobID: l.JobID}
 	ev, p, err := in.again(ctx, from, l)
 	var why cannot
 	switch {
@@ -43,7 +45,9 @@ func (in *Intake) Replay(ctx context.Context, from archive, id string) (relay.Re
 	case err != nil:
 		return out, err
 	}
-	return in.replay(ctx, from, l, ev, p)
+	out, err = in.replay(ctx, from, l, ev, p)
+	out.ID = id
+	return out, err
 }
 
 // cannot says why an event is not replayed. It is not an error of doorhook's.
@@ -124,7 +128,7 @@ func eventOf(text json.RawMessage) (relay.Event, error) {
 
 // replay accepts ev once more, unless that would undo something newer.
 func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter, ev relay.Event, p relay.Plan) (relay.Replayed, error) {
-	out := relay.Replayed{ID: l.ID, Status: relay.Failed, JobID: relay.JobID(ev, p)}
+	out := relay.Replayed{Status: relay.Failed, JobID: relay.JobID(ev, p)}
 	if needsBooking(p) {
 		out.Note = noBooking
 		return out, nil
@@ -147,7 +151,7 @@ func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter, 
 		out.Status, out.Note = overtaken.status, overtaken.note
 		return out, nil
 	}
-	receipt, err := from.Replay(ctx, ev, p, job.Changes, []string{l.ID})
+	receipt, err := from.Replay(ctx, ev, p, job.Changes, append([]string{l.ID}, l.Others...))
 	if err != nil {
 		return out, err
 	}

@@ -16,17 +16,22 @@ import (
 // attic holds one dead letter and one event.
 type attic struct {
 	letter *relay.DeadLetter
+	first  *relay.DeadLetter // that the letter names
 	event  json.RawMessage
 	err    error
 
 	replayed *relay.Event
 	plan     relay.Plan
 	changes  int64
+	letters  []string
 	receipt  relay.Status
 }
 
-func (a *attic) Letter(context.Context, string) (relay.DeadLetter, bool, error) {
-	if a.letter == nil {
+func (a *attic) Letter(_ context.Context, id string) (relay.DeadLetter, bool, error) {
+	if id == "first" && a.first != nil {
+		return *a.first, true, a.err
+	}
+	if a.letter == nil || id != "l" {
 		return relay.DeadLetter{}, false, a.err
 	}
 	return *a.letter, true, a.err
@@ -36,8 +41,8 @@ func (a *attic) Event(context.Context, string) (relay.Record, bool, error) {
 	return relay.Record{Event: a.event}, a.event != nil, nil
 }
 
-func (a *attic) Replay(_ context.Context, ev relay.Event, p relay.Plan, changes int64, _ []string) (relay.Receipt, error) {
-	a.replayed, a.plan, a.changes = &ev, p, changes
+func (a *attic) Replay(_ context.Context, ev relay.Event, p relay.Plan, changes int64, letters []string) (relay.Receipt, error) {
+	a.replayed, a.plan, a.changes, a.letters = &ev, p, changes, letters
 	if a.receipt == "" {
 		a.receipt = relay.Accepted
 	}
@@ -70,7 +75,7 @@ func TestReplay(t *testing.T) {
 	versioned := func(j *relay.Job, v float64) *relay.Job { j.Version = &v; return j }
 	ofEvent := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", EventID: "e1", Event: event("e1")}
 	ofAction := &relay.DeadLetter{ID: "l", Cause: relay.ByKisi, Trigger: "skedda", EventID: "e1", JobID: "skedda:booking:b1"}
-	ofSecondRule := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", EventID: "e1", JobID: "skedda:booking:b1"}
+	tooLarge := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", EventID: "e1", JobID: "skedda:booking:b1"}
 	elsewhere := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "gone", EventID: "e1", Event: json.RawMessage(`{"id":"e1","trigger":"gone","payload":{}}`)}
 	cancelled := relay.Plan{Booking: "b1", Cancelled: true}
 	failing := relay.Plan{Fatal: true, Problems: []relay.Problem{{Where: "r.yaml:1:1", Message: "no"}}}
@@ -89,7 +94,6 @@ func TestReplay(t *testing.T) {
 	}{
 		{name: "a rule failed, and is mended", letter: ofEvent, plan: until(time.Time{})},
 		{name: "Kisi refused, and the mistake in Kisi is mended", letter: ofAction, kept: event("e1"), job: job("e1", received), plan: until(time.Time{})},
-		{name: "the second rule that failed on one event", letter: ofSecondRule, kept: event("e1"), job: job("e1", received), plan: until(time.Time{})},
 		{name: "another event of the booking came", letter: ofAction, kept: event("e2"), job: job("e2", noon), says: relay.Stale, note: overtaken.note},
 		{name: "the booking is forgotten", letter: ofAction, says: relay.Stale, note: overtaken.note},
 		{name: "another event came after the one that failed", letter: ofEvent, job: job("e2", received.Add(hour)), plan: until(time.Time{}), says: relay.Stale, note: overtaken.note},
@@ -104,9 +108,8 @@ func TestReplay(t *testing.T) {
 		{name: "so old that a cancellation since may be forgotten", letter: ofEvent, plan: until(time.Time{}), now: received.Add(7 * 24 * hour), says: relay.Stale, note: "it is so old that what happened to its booking since is forgotten: have it sent again"},
 		{name: "as old, and no booking's", letter: ofEvent, plan: planOf(unlock("open")), now: received.Add(7 * 24 * hour)},
 		{name: "the event is not kept: as it was planned", letter: ofAction, job: job("e1", received), plan: until(time.Time{})},
-		{name: "the event is not kept, and its rule failed", letter: ofSecondRule, job: job("e1", received), says: relay.Failed, note: "its event is not kept any more, so it cannot be planned again: have it sent again"},
+		{name: "the event is not kept, and its rule failed", letter: tooLarge, job: job("e1", received), says: relay.Failed, note: "its event is not kept any more, so it cannot be planned again: have it sent again"},
 		{name: "the trigger is gone", letter: elsewhere, says: relay.Failed, note: `no rule file has the trigger "gone" any more`},
-		{name: "there is none", says: relay.Failed, note: "there is no such dead letter, or not any more"},
 		{name: "it fails again", letter: ofEvent, plan: failing, says: relay.Failed, note: "r.yaml:1:1: no"},
 		{name: "a part of it fails again", letter: ofEvent, plan: half, note: "r.yaml:2:1: still no"},
 		{name: "nothing is asked for any more", letter: ofEvent, plan: relay.Plan{Booking: "b1"}, says: relay.Ignored, note: "no rule asks for anything now"},
@@ -173,6 +176,25 @@ func TestReplayPlansWhatWasSent(t *testing.T) {
 		}
 		if bytes.Contains(whole, []byte("canary")) {
 			t.Errorf("a credential is kept: %s", whole)
+		}
+	}
+}
+
+// TestReplayOfOneOfManyLetters takes along all that one event left.
+func TestReplayOfOneOfManyLetters(t *testing.T) {
+	first := &relay.DeadLetter{ID: "first", Cause: relay.ByRule, Trigger: "skedda", Others: []string{"l", "m"}, Event: json.RawMessage(`{"id":"e1","trigger":"skedda","payload":{}}`)}
+	from := &attic{letter: &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", First: "first"}, first: first}
+	in := New(book{trigger: open("skedda"), plan: planOf(unlock("open"))}, &shelf{}, options())
+	for _, id := range []string{"l", "first"} {
+		got, err := in.Replay(t.Context(), from, id)
+		if diff := cmp.Diff([]string{"first", "l", "m"}, from.letters); err != nil || got.Status != relay.Accepted || got.ID != id || diff != "" {
+			t.Errorf("%s: %+v, %v\n%s", id, got, err, diff)
+		}
+	}
+	from.first = nil
+	for _, id := range []string{"l", "first", "never"} {
+		if _, err := in.Replay(t.Context(), from, id); !errors.Is(err, ErrNoLetter) {
+			t.Errorf("%s is gone: %v", id, err)
 		}
 	}
 }

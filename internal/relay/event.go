@@ -160,17 +160,22 @@ type Replayed struct {
 
 // DeadLetter is an action or an event that gave up. It is kept and can be replayed.
 type DeadLetter struct {
-	ID      string          `json:"id"` // derived, so that a repeat replaces it
-	At      time.Time       `json:"at"`
-	Cause   Cause           `json:"cause"`
-	Trigger string          `json:"trigger"`
-	EventID string          `json:"event_id,omitempty"`
-	JobID   string          `json:"job_id,omitempty"`
-	Rule    string          `json:"rule,omitempty"`
-	Action  *Action         `json:"action,omitempty"`
-	Error   string          `json:"error"`
-	Problem *Problem        `json:"problem,omitempty"`
-	Event   json.RawMessage `json:"event,omitempty"` // the whole event, for a rule fault
+	ID      string    `json:"id"` // derived, so that a repeat replaces it
+	At      time.Time `json:"at"`
+	Cause   Cause     `json:"cause"`
+	Trigger string    `json:"trigger"`
+	EventID string    `json:"event_id,omitempty"`
+	JobID   string    `json:"job_id,omitempty"`
+	Rule    string    `json:"rule,omitempty"`
+	Action  *Action   `json:"action,omitempty"`
+	Error   string    `json:"error"`
+	Problem *Problem  `json:"problem,omitempty"`
+
+	// Of all letters of a rule fault, the first has the whole event and the ids of
+	// the others, which have its id: an event may be large, and fifty rules may fail.
+	Event  json.RawMessage `json:"event,omitempty"`
+	Others []string        `json:"others,omitempty"`
+	First  string          `json:"first,omitempty"`
 }
 
 // Cause tells dead letters apart.

@@ -310,6 +310,10 @@ func (s *Store) letters(ev relay.Event, p relay.Plan, job string) []relay.DeadLe
 			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i],
 		}
 	}
-	out[0].Event = whole // once, since it may be large and fifty rules may fail on it
+	out[0].Event = whole
+	for i := range out[1:] {
+		out[i+1].First = out[0].ID
+		out[0].Others = append(out[0].Others, out[i+1].ID)
+	}
 	return out
 }
