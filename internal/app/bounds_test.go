@@ -27,6 +27,7 @@ import (
 //
 // There are 10,000; with DOORHOOK_TEST_EVENTS=100000, ten times as many.
 func TestBounded(t *testing.T) {
+	t.Parallel()
 	const (
 		kept    = 1000            // events in the list
 		forget  = 2 * time.Second // events' identities, jobs, objects and letters

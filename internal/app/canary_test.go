@@ -119,7 +119,7 @@ func badSettings(redis string) []badSetting {
 	key := "KISI_API_KEY=" + canaryKey
 	return []badSetting{
 		{"a wrong password of Redis", "WRONGPASS", []string{key, "DOORHOOK_REDIS=" + strings.Replace(redis, "://", "://u:canary-redis-password@", 1)}},
-		{"a URL of Redis that cannot be read", "the Redis URL", []string{key, "DOORHOOK_REDIS=redis://:canary%-redis/password@127.0.0.1:1"}},
+		{"a URL of Redis that cannot be read", "the Redis URL", []string{key, "DOORHOOK_REDIS=redis://:canary%zz@127.0.0.1:1"}},
 		{"a key that is no key", "KISI_API_KEY", []string{"KISI_API_KEY=canary kisi key"}},
 		{"a key and a sign-in", "KISI_PASSWORD", []string{key, "KISI_EMAIL=owner@example.com", "KISI_PASSWORD=" + canaryPassword}},
 		{"a URL of Kisi with a password", "KISI_URL", []string{key, "KISI_URL=https://u:canary-password@kisi.example?key=canary"}},
@@ -141,10 +141,12 @@ func secretsStayIn(t *testing.T, bin string, env []string) {
 	for _, r := range canaryRequests {
 		p.ask(r)
 	}
+	p.commands()
 	redis.stop()
 	for _, r := range canaryRequestsAlone {
 		p.ask(r)
 	}
+	p.commands()
 	waitFor(t, "word of the outage", func() bool { return strings.Contains(p.out.String(), "store does not answer") })
 	p.end(syscall.SIGQUIT) // it shows all of its goroutines, as a panic does
 
@@ -235,10 +237,15 @@ var canaryRequests = []canaryRequest{
 	{"not JSON", "POST", "/hooks/t", withBearer, `{"event":`, 400},
 	{"too large", "POST", "/hooks/t", withBearer, `"` + strings.Repeat("x", 1<<20) + `"`, 413},
 	{"nowhere", "POST", "/hooks/nowhere", withBearer, `{}`, 404},
-	{"the operator", "GET", "/api/v1/jobs", withAdmin, "", 0},
-	{"the operator, dead letters", "GET", "/api/v1/dead", withAdmin, "", 0},
-	{"the operator, in the query", "GET", "/?token=" + canaries["DOORHOOK_ADMIN_TOKEN"], [2]string{}, "", 0},
-	{"nearly the operator", "GET", "/api/v1/jobs", [2]string{"Authorization", "Bearer " + canaries["DOORHOOK_ADMIN_TOKEN"] + "x"}, "", 0},
+	{"the operator's jobs", "GET", "/api/v1/jobs", withAdmin, "", 200},
+	{"a job", "GET", "/api/v1/jobs/t:booking:b", withAdmin, "", 200},
+	{"events", "GET", "/api/v1/events", withAdmin, "", 200},
+	{"dead letters", "GET", "/api/v1/dead", withAdmin, "", 200},
+	{"a replay of all", "POST", "/api/v1/replay", withAdmin, `{"all":true}`, 200},
+	{"a check-up", "GET", "/api/v1/doctor", withAdmin, "", 200},
+	{"nearly the operator", "GET", "/api/v1/jobs", [2]string{"Authorization", "Bearer " + canaries["DOORHOOK_ADMIN_TOKEN"] + "x"}, "", 401},
+	{"the operator, in the query", "GET", "/api/v1/jobs?token=" + canaries["DOORHOOK_ADMIN_TOKEN"], [2]string{}, "", 401},
+	{"a sender as operator", "GET", "/api/v1/jobs", withBearer, "", 401},
 	{"metrics", "GET", "/metrics", withAdmin, "", 0},
 }
 
@@ -246,6 +253,8 @@ var canaryRequests = []canaryRequest{
 var canaryRequestsAlone = []canaryRequest{
 	{"Redis is gone", "POST", "/hooks/t", withBearer, `{"event":10,"lock":22281}`, 503},
 	{"not ready", "GET", "/readyz", withAdmin, "", 503},
+	{"no jobs", "GET", "/api/v1/jobs", withAdmin, "", 503},
+	{"a check-up of nothing", "GET", "/api/v1/doctor", withAdmin, "", 0},
 }
 
 func basicOf(secret string) string {
@@ -297,8 +306,8 @@ func programFor(t *testing.T, bin string, env []string) (*exec.Cmd, *safeBuffer)
 	if err := os.WriteFile(filepath.Join(dir, "t.yaml"), []byte(canaryRules), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "serve", "--rules", dir)
-	cmd.Env = []string{"DOORHOOK_LISTEN=127.0.0.1:0", "KISI_RATE=1000"}
+	cmd := exec.Command(bin, "serve")
+	cmd.Env = []string{"DOORHOOK_LISTEN=127.0.0.1:0", "DOORHOOK_RULES=" + dir, "KISI_RATE=1000"}
 	for name, value := range canaries {
 		if !strings.HasPrefix(name, "KISI_") {
 			cmd.Env = append(cmd.Env, name+"="+value)
@@ -327,6 +336,16 @@ func startProgram(t *testing.T, bin string, env []string) *program {
 		return m != nil
 	})
 	return p
+}
+
+// commands runs those that look into Redis by themselves. What they print belongs to
+// what the program prints; they may fail.
+func (p *program) commands() {
+	for _, args := range [][]string{{"jobs", "list"}, {"jobs", "show", "t:booking:b"}, {"events"}, {"dead", "--json"}, {"doctor"}, {"doctor", "--json"}} {
+		cmd := exec.Command(p.cmd.Path, args...)
+		cmd.Env, cmd.Stdout, cmd.Stderr = p.cmd.Env, p.out, p.out
+		_ = cmd.Run()
+	}
 }
 
 // end ends the program, once.

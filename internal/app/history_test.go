@@ -70,6 +70,7 @@ type parcel struct {
 // A check is five histories, so there are five hundred of them; -rapid.checks=1000 makes
 // that five thousand.
 func TestWholeHistories(t *testing.T) {
+	t.Parallel()
 	const bookings = 5
 	rapid.Check(t, func(rt *rapid.T) {
 		var mail []parcel
