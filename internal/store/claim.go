@@ -51,7 +51,7 @@ local first = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
 return {text(us), first[2] and text(tonumber(first[2])) or "", out}`)
 
 // mostAtOnce keeps a claim within what Lua can give back at once.
-const mostAtOnce = 1000
+const mostAtOnce = 250
 
 // Claim takes up to n due jobs in hand for the length of a lease. A job that
 // cannot be read is in the error and comes due again after a lease; the others are

@@ -21,10 +21,10 @@ func hookMethods() []string {
 // hook serves POST, PUT and GET /hooks/{trigger}.
 func (s *Server) hook(c *fiber.Ctx) error {
 	req, err := requestOf(c)
-	noteOf(c).trigger = req.Trigger
 	if err != nil {
 		return err
 	}
+	noteOf(c).trigger = req.Trigger
 	wait, _ := req.Wait() // one that cannot be read is refused in its turn, after auth
 	ctx, cancel := context.WithTimeout(c.UserContext(), s.o.Timeout+min(wait, s.o.MaxWait))
 	defer cancel()

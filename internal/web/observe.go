@@ -120,8 +120,8 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err 
 		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
-	if n.trigger != "" {
-		attrs = append(attrs, slog.String("trigger", shortened(n.trigger)))
+	if n.trigger != "" && !errors.Is(err, intake.ErrUnknownTrigger) { // what is no trigger may be anything, a token in the wrong place too
+		attrs = append(attrs, slog.String("trigger", n.trigger))
 	}
 	if n.event != "" {
 		attrs = append(attrs, slog.String("event", n.event))
@@ -142,12 +142,4 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err 
 		attrs = append(attrs, slog.Any("err", err))
 	}
 	s.o.Log.LogAttrs(c.UserContext(), level, "request", attrs...)
-}
-
-// shortened keeps a stranger from filling the log with a name.
-func shortened(name string) string {
-	if len(name) > 64 {
-		name = name[:64] + "…"
-	}
-	return strings.ToValidUTF8(name, "\uFFFD")
 }
