@@ -27,23 +27,32 @@ func letterArgs(k keys, letters []relay.DeadLetter) (names []string, args []any,
 // lettersScript reads the newest dead letters.
 //
 //	KEYS   1 dead
-//	ARGV   1 now   2 how many   3 what their keys start with
+//	ARGV   1 now   2 how many   3 what their keys start with   4 how many bytes,
+//	       about
 //	gives  now, text, …
 var lettersScript = newScript(luaTime + `
-local out = {text(us)}
+local out, room = {text(us)}, tonumber(ARGV[4])
 for _, name in ipairs(redis.call("ZREVRANGE", KEYS[1], 0, tonumber(ARGV[2]) - 1)) do
   local letter = redis.call("GET", ARGV[3] .. name)
-  if letter then out[#out + 1] = letter end
+  if letter then
+    out[#out + 1] = letter
+    room = room - #letter
+  end
+  if room <= 0 then break end
 end
 return out`)
 
-// Letters gives the newest dead letters, newest first. One that cannot be read
-// is in the error, and the others are given all the same.
+// mostBytes bounds a list of dead letters, which may have large events in them.
+const mostBytes = 8 << 20
+
+// Letters gives the newest dead letters, newest first, and fewer if they are very
+// large. One that cannot be read is in the error, and the others are given all the
+// same.
 func (s *Store) Letters(ctx context.Context, limit int) ([]relay.DeadLetter, error) {
 	if limit < 1 {
 		return nil, nil
 	}
-	reply, err := s.run(ctx, "read dead letters", lettersScript, []string{s.keys.dead()}, min(limit, mostListed), s.keys.letters())
+	reply, err := s.run(ctx, "read dead letters", lettersScript, []string{s.keys.dead()}, min(limit, mostListed), s.keys.letters(), mostBytes)
 	if err != nil {
 		return nil, err
 	}

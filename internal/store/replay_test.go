@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +138,27 @@ func TestLists(t *testing.T) {
 		accept(t, s, func() relay.Plan { p := cancel("late", nil); p.Booking = "rests"; return p }())
 		if got := list(s.Waiting(ctx, 1)); got != "rests," {
 			t.Errorf("a cancelled booking goes first, not %s", got)
+		}
+	})
+}
+
+func TestLettersWithLargeEvents(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		const letters = 12
+		for i := range letters {
+			ev := event(fmt.Sprint("e", i))
+			ev.Payload = strings.Repeat("x", 1<<20)
+			p := relay.Plan{Fatal: true, Problems: []relay.Problem{{Where: "r.yaml:1:1", Message: "no"}}}
+			if _, err := s.Accept(ctx, ev, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := s.Letters(ctx, 1000); err != nil || len(got) != mostBytes>>20 {
+			t.Errorf("%d letters, %v", len(got), err)
+		}
+		if ids, err := s.LetterIDs(ctx); err != nil || len(ids) != letters {
+			t.Errorf("%d ids, %v", len(ids), err)
 		}
 	})
 }
