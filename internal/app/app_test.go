@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -69,43 +67,13 @@ func redises(t testing.TB) map[string]func(t testing.TB) string {
 }
 
 // realRedis is for stories that need a server of its own.
-func realRedis(t *testing.T) redisServer {
+func realRedis(t *testing.T, args ...string) redisServer {
 	t.Helper()
 	bin, ok := redisBinary(t)
 	if !ok {
 		t.Skip(noServer)
 	}
-	return startRedis(t, bin)
-}
-
-// redisServer is a real server with a socket and a folder of its own.
-type redisServer struct {
-	url  string
-	stop func()
-}
-
-func startRedis(t testing.TB, bin string) redisServer {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "doorhook") // t.TempDir makes paths that are too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "redis.sock")
-	cmd := exec.Command(bin, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--logfile", filepath.Join(dir, "log"))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	t.Cleanup(stop)
-	waitFor(t, "redis-server", func() bool {
-		c, err := net.Dial("unix", socket)
-		if err != nil {
-			return false
-		}
-		return c.Close() == nil
-	})
-	return redisServer{url: "unix://" + socket, stop: stop}
+	return startRedis(t, bin, args...)
 }
 
 func waitFor(t testing.TB, what string, ok func() bool) {

@@ -19,9 +19,12 @@ import (
 //
 //	KEYS   1 due   2 clock
 //	ARGV   1 now   2 how many   3 lease ms   4 token   5 what jobs' keys start with
+//	       6 until when somebody waits for the answer, µs
 //	gives  now, the next score or "", a list with each job: name, token, its hash
 //	       flat; a text in place of the hash says why it cannot be read
 var claimScript = newScript(luaTime + `
+-- A Redis that hung works off what was sent meanwhile: for nobody, for a lease.
+if us > tonumber(ARGV[6]) then return {text(us), text(ms), {}} end
 local out, lease = {}, text(ms + tonumber(ARGV[3]))
 -- A clock that was put back leaves leases and pauses that end when it has caught up:
 -- what was to be looked at soon is looked at when a lease from now ends.
@@ -59,7 +62,8 @@ const mostAtOnce = 250
 func (s *Store) Claim(ctx context.Context, n int) (relay.Claim, error) {
 	n = min(max(n, 0), mostAtOnce) // Redis takes a negative number for no limit
 	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due(), s.keys.clock()},
-		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs())
+		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs(),
+		s.Now().Add(s.patience).UnixMicro())
 	if err != nil {
 		return relay.Claim{}, err
 	}

@@ -23,6 +23,15 @@ type client struct {
 	where string // for error messages; never carries a password
 }
 
+// suspect has the cluster's client ask who has our slot now. By itself it does so once
+// a minute, unless it sends commands again.
+func (c client) suspect(ctx context.Context, err error) {
+	var answer redis.Error
+	if cluster, ok := c.UniversalClient.(*redis.ClusterClient); ok && !errors.As(err, &answer) {
+		cluster.ReloadState(ctx)
+	}
+}
+
 // noNotices keeps the client from sending a command that plain Redis rejects and
 // from looking its own address up in DNS.
 func noNotices() *maintnotifications.Config {

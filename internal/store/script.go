@@ -115,6 +115,7 @@ func (s *Store) call(ctx context.Context, command, sc string, keys []string, arg
 	}
 	cmd := redis.NewCmd(ctx, append(line, args...)...)
 	if err := s.rdb.Process(ctx, once{cmd}); err != nil {
+		s.rdb.suspect(ctx, err)
 		return nil, err
 	}
 	return cmd.Slice()

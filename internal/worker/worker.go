@@ -312,12 +312,23 @@ func objects(j relay.Job) []int64 {
 	return known
 }
 
-// finish lets the job go. If that cannot be saved, the lease runs out and
-// another worker takes the job up where it was last saved.
+// finish lets the job go. A Redis that restarts is back within seconds, and an unlock
+// whose success was not saved would open the door again, so it is tried for as long
+// as the lease holds. Then another worker takes the job up where it was last saved.
 func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letters []relay.DeadLetter) {
-	ctx, cancel := w.storeContext(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.Lease)
 	defer cancel()
-	if err := w.jobs.Finish(ctx, j, when, letters); err != nil {
+	err := w.jobs.Finish(ctx, j, when, letters)
+	for errors.Is(err, relay.ErrUnavailable) && ctx.Err() == nil {
+		t := time.NewTimer(finishRetry)
+		select {
+		case <-t.C:
+			err = w.jobs.Finish(ctx, j, when, letters)
+		case <-ctx.Done():
+			t.Stop()
+		}
+	}
+	if err != nil {
 		w.log.WarnContext(ctx, "job could not be saved; it comes up again when its lease ends", "job", j.ID, "err", err)
 		return
 	}
@@ -328,6 +339,9 @@ func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letter
 		}
 	}
 }
+
+// finishRetry is how often a Redis that is away is asked whether it is back.
+const finishRetry = 100 * time.Millisecond
 
 // storeContext outlives a shutdown: what was done in Kisi must still be saved.
 func (w *Worker) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
