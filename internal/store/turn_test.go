@@ -62,6 +62,7 @@ func TestTheHighestPriorityGoesFirst(t *testing.T) {
 			if err := s.Turn(t.Context(), rate); err != nil {
 				t.Fatal(err)
 			}
+			<-time.After(300 * time.Millisecond) // as far apart as the next turns will be
 		}
 		order := make(chan relay.Priority, 3)
 		var wg sync.WaitGroup
