@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	http.DefaultClient.CloseIdleConnections() // the tests' own
 	err := goleak.Find(
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"), // fasthttp's clock never stops
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),             // fasthttp's clock never stops
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"), // it may sleep for a second after Close
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 	if err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

@@ -400,8 +400,9 @@ func TestSettingsThatContradict(t *testing.T) {
 		"a long dedup window":                {Settings{Dedup: 30 * day}, ""},
 		"both short":                         {Settings{Dedup: time.Hour, Retention: time.Hour}, ""},
 		"a folder":                           {Settings{Data: "data"}, ""},
+		"a slip of the hand":                 {Settings{Kisi: Kisi{Rate: 5000}}, "KISI_RATE"},
 	} {
-		if err := tt.s.withDefaults().checkStore(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+		if err := tt.s.withDefaults().check(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

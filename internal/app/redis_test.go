@@ -400,7 +400,6 @@ func TestSentinelPromotes(t *testing.T) {
 	master := realRedis(t, "--port", freePort(t), "--repl-diskless-sync-delay", "0")
 	replica := realRedis(t, "--port", freePort(t), "--replicaof", strings.ReplaceAll(master.address, ":", " "))
 	waitFor(t, "the replica", func() bool { return replica.info(t, "master_link_status") == "up" })
-	lastDials(t)
 	var kisi midway
 	h := startHouse(t, startSentinel(t, master), brisk, kisi.watch)
 	h.slow(100 * time.Millisecond)
@@ -464,7 +463,6 @@ func TestClusterPromotes(t *testing.T) {
 	nodes := startCluster(t)
 	home, replica := nodes[homeOf(t, nodes, "doorhook")], startNode(t)
 	replica.follow(t, home, nodes)
-	lastDials(t)
 	var kisi midway
 	h := startHouse(t, clusterURL(nodes), brisk, kisi.watch)
 	h.slow(100 * time.Millisecond)

@@ -129,13 +129,6 @@ func (s redisServer) catchUp(t testing.TB, master redisServer) {
 	})
 }
 
-// lastDials outlasts, after what is started next, a goroutine of go-redis: once a
-// second it looks whether a server that was away is back, and sees only then that
-// nobody asks any more.
-func lastDials(t testing.TB) {
-	t.Cleanup(func() { <-time.After(1100 * time.Millisecond) })
-}
-
 // startSentinel watches a master with one replica, which it promotes when the
 // master is gone. It needs nobody's vote.
 func startSentinel(t *testing.T, master redisServer) (url string) {

@@ -71,7 +71,7 @@ func (s Settings) withDefaults() Settings {
 }
 
 func (s Settings) check() error {
-	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore())
+	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore(), s.checkRate())
 }
 
 // checkListener refuses an open door: whoever reaches the operator's pages sees
@@ -97,6 +97,14 @@ func (s Settings) checkLease() error {
 		return nil
 	}
 	return fmt.Errorf("a lease of %s is not longer than a step, which may take %s: set DOORHOOK_LEASE to more", s.Lease, s.stepTimeout())
+}
+
+// checkRate refuses what is no limit but a slip of the hand.
+func (s Settings) checkRate() error {
+	if s.Kisi.Rate <= 1000 {
+		return nil
+	}
+	return fmt.Errorf("%d requests a second is more than Kisi takes from anyone: set KISI_RATE to what it takes from you; without, it is 5", s.Kisi.Rate)
 }
 
 // checkStore refuses in the words of the settings what package store refuses in its own.

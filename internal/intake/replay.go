@@ -16,7 +16,7 @@ import (
 type archive interface {
 	Letter(ctx context.Context, id string) (relay.DeadLetter, bool, error)
 	Event(ctx context.Context, place string) (relay.Record, bool, error)
-	Replay(ctx context.Context, ev relay.Event, p relay.Plan, changes int64, letters []string) (relay.Receipt, error)
+	Replay(ctx context.Context, ev relay.Event, p relay.Plan, r relay.Replay) (relay.Receipt, error)
 	Retention() time.Duration
 }
 
@@ -35,17 +35,11 @@ func (in *Intake) Replay(ctx context.Context, from archive, id string) (relay.Re
 	if err != nil || !ok {
 		return relay.Replayed{}, cmp.Or(err, ErrNoLetter)
 	}
-	out := relay.Replayed{ID: id, Status: relay.Failed, JobID: l.JobID}
-	ev, p, err := in.again(ctx, from, l)
+	out, err := in.replay(ctx, from, l)
 	var why cannot
-	switch {
-	case errors.As(err, &why):
-		out.Status, out.Note = why.status, why.note
-		return out, nil
-	case err != nil:
-		return out, err
+	if errors.As(err, &why) {
+		out.Status, out.Note, err = why.status, why.note, nil
 	}
-	out, err = in.replay(ctx, from, l, ev, p)
 	out.ID = id
 	return out, err
 }
@@ -60,50 +54,52 @@ func (c cannot) Error() string { return c.note }
 
 var overtaken = cannot{relay.Stale, "its booking has changed since; what it wants now is not what this was about"}
 
-// again is the event that led to l, planned with today's rules.
-func (in *Intake) again(ctx context.Context, from archive, l relay.DeadLetter) (relay.Event, relay.Plan, error) {
+// again is the event that led to l, planned with today's rules. It is not kept if it
+// was too large, or if too many came after it; then it is what the job wants.
+func (in *Intake) again(ctx context.Context, from archive, l relay.DeadLetter) (ev relay.Event, p relay.Plan, kept bool, err error) {
 	whole := l.Event
 	var job relay.Job
 	if whole == nil {
 		var ok bool
-		var err error
 		if job, ok, err = in.jobs.Job(ctx, l.JobID); err != nil {
-			return relay.Event{}, relay.Plan{}, err
+			return ev, p, false, err
 		}
 		if !ok || job.EventID != l.EventID {
-			return relay.Event{}, relay.Plan{}, overtaken
+			return ev, p, false, overtaken
 		}
 		record, _, err := from.Event(ctx, job.Record)
 		if err != nil {
-			return relay.Event{}, relay.Plan{}, err
+			return ev, p, false, err
 		}
 		whole = record.Event
 	}
 	if whole == nil {
-		return asBefore(l, job)
+		ev, p, err = asBefore(l, job)
+		return ev, p, false, err
 	}
-	ev, err := eventOf(whole)
-	if err != nil {
-		return ev, relay.Plan{}, fmt.Errorf("the event of dead letter %s: %w", l.ID, err)
+	if ev, err = eventOf(whole); err != nil {
+		return ev, p, false, fmt.Errorf("the event of dead letter %s: %w", l.ID, err)
 	}
 	rules := *in.rules.Load()
 	if _, ok := rules.Trigger(ev.Trigger); !ok {
-		return ev, relay.Plan{}, cannot{relay.Failed, fmt.Sprintf("no rule file has the trigger %q any more", ev.Trigger)}
+		return ev, p, false, cannot{relay.Failed, fmt.Sprintf("no rule file has the trigger %q any more", ev.Trigger)}
 	}
-	return ev, rules.Plan(ev), nil
+	return ev, rules.Plan(ev), true, nil
 }
 
-// asBefore is what a job wants, as a plan. The event that asked for it was too large
-// to keep, or too many came after it.
+// asBefore is what a job wants, as a plan.
 func asBefore(l relay.DeadLetter, j relay.Job) (relay.Event, relay.Plan, error) {
 	if l.Cause == relay.ByRule || len(j.Want) == 0 {
 		return relay.Event{}, relay.Plan{}, cannot{relay.Failed, "its event is not kept any more, so it cannot be planned again: have it sent again"}
 	}
-	p := relay.Plan{Booking: j.Booking, Version: j.Version}
+	p := relay.Plan{Booking: j.Booking}
+	if !j.Unversioned {
+		p.Version = j.Version
+	}
 	for _, a := range j.Want {
 		p.Rules = append(p.Rules, relay.Match{Rule: a.Rule, Actions: []relay.Action{a}})
 	}
-	return relay.Event{ID: j.EventID, Trigger: j.Trigger, ReceivedAt: j.ChangedAt}, p, nil
+	return relay.Event{ID: j.EventID, Trigger: j.Trigger, ReceivedAt: j.ReceivedAt}, p, nil
 }
 
 // eventOf reads an event that the store kept, its numbers as they came in.
@@ -126,32 +122,20 @@ func eventOf(text json.RawMessage) (relay.Event, error) {
 	return ev, err
 }
 
-// replay accepts ev once more, unless that would undo something newer.
-func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter, ev relay.Event, p relay.Plan) (relay.Replayed, error) {
-	out := relay.Replayed{Status: relay.Failed, JobID: relay.JobID(ev, p)}
-	if needsBooking(p) {
-		out.Note = noBooking
-		return out, nil
-	}
-	now := in.jobs.Now()
-	if over(p, now) {
-		out.Status, out.Note = relay.Expired, "the time of all it asks for is over; nothing is sent"
-		return out, nil
-	}
-	job, ok, err := in.jobs.Job(ctx, out.JobID)
+// replay accepts the event of l once more.
+func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter) (relay.Replayed, error) {
+	out := relay.Replayed{Status: relay.Failed, JobID: l.JobID}
+	ev, p, kept, err := in.again(ctx, from, l)
 	if err != nil {
 		return out, err
 	}
-	if !ok && p.Booking != "" && now.Sub(ev.ReceivedAt) >= from.Retention() {
-		out.Status = relay.Stale
-		out.Note = "it is so old that what happened to its booking since is forgotten: have it sent again"
-		return out, nil
+	out.JobID = relay.JobID(ev, p)
+	job, err := in.mayReplay(ctx, from, l, ev, p)
+	if err != nil {
+		return out, err
 	}
-	if ok && !newest(job, ev, p) {
-		out.Status, out.Note = overtaken.status, overtaken.note
-		return out, nil
-	}
-	receipt, err := from.Replay(ctx, ev, p, job.Changes, append([]string{l.ID}, l.Others...))
+	again := relay.Replay{Changes: job.Changes, Letters: append([]string{l.ID}, l.Others...), Unkept: !kept}
+	receipt, err := from.Replay(ctx, ev, p, again)
 	if err != nil {
 		return out, err
 	}
@@ -169,16 +153,47 @@ func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter, 
 	return out, nil
 }
 
+// mayReplay gives the job of ev as it is, unless the replay of l would undo something
+// newer, or send something too late.
+func (in *Intake) mayReplay(ctx context.Context, from archive, l relay.DeadLetter, ev relay.Event, p relay.Plan) (relay.Job, error) {
+	now := in.jobs.Now()
+	switch {
+	case needsBooking(p):
+		return relay.Job{}, cannot{relay.Failed, noBooking}
+	case over(p, now):
+		return relay.Job{}, cannot{relay.Expired, "the time of all it asks for is over; nothing is sent"}
+	}
+	id, old := relay.JobID(ev, p), now.Sub(ev.ReceivedAt) >= from.Retention()
+	if l.JobID != "" && l.JobID != id { // what stands under the other name would be granted twice
+		if _, ok, err := in.jobs.Job(ctx, l.JobID); err != nil || ok || old {
+			return relay.Job{}, cmp.Or(err, error(renamed))
+		}
+	}
+	job, ok, err := in.jobs.Job(ctx, id)
+	switch {
+	case err != nil:
+		return relay.Job{}, err
+	case !ok && p.Booking != "" && old:
+		return relay.Job{}, cannot{relay.Stale, "it is so old that what happened to its booking since is forgotten: have it sent again"}
+	case ok && !newest(job, ev, p):
+		return relay.Job{}, overtaken
+	}
+	return job, nil
+}
+
+var renamed = cannot{relay.Failed, "with today's rules it belongs to another booking than before: cancel that one, and have the event sent again"}
+
 // newest reports whether nothing that happened to the booking of ev since would be
-// undone by it.
+// undone by it. Versions tell, where both events have one; else the time at which
+// they came.
 func newest(job relay.Job, ev relay.Event, p relay.Plan) bool {
 	switch {
 	case job.EventID == ev.ID:
 		return true
-	case p.Version != nil && job.Version != nil && *p.Version != *job.Version:
+	case p.Version != nil && job.Version != nil && !job.Unversioned && *p.Version != *job.Version:
 		return *p.Version > *job.Version
 	}
-	return job.ChangedAt.Before(ev.ReceivedAt)
+	return job.ReceivedAt.Before(ev.ReceivedAt)
 }
 
 // over reports whether p asks for something, and all of it too late.

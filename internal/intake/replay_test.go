@@ -22,8 +22,7 @@ type attic struct {
 
 	replayed *relay.Event
 	plan     relay.Plan
-	changes  int64
-	letters  []string
+	how      relay.Replay
 	receipt  relay.Status
 }
 
@@ -41,8 +40,8 @@ func (a *attic) Event(context.Context, string) (relay.Record, bool, error) {
 	return relay.Record{Event: a.event}, a.event != nil, nil
 }
 
-func (a *attic) Replay(_ context.Context, ev relay.Event, p relay.Plan, changes int64, letters []string) (relay.Receipt, error) {
-	a.replayed, a.plan, a.changes, a.letters = &ev, p, changes, letters
+func (a *attic) Replay(_ context.Context, ev relay.Event, p relay.Plan, r relay.Replay) (relay.Receipt, error) {
+	a.replayed, a.plan, a.how = &ev, p, r
 	if a.receipt == "" {
 		a.receipt = relay.Accepted
 	}
@@ -70,12 +69,15 @@ func TestReplay(t *testing.T) {
 	}
 	version := func(p relay.Plan, v float64) relay.Plan { p.Version = &v; return p }
 	job := func(eventID string, changed time.Time) *relay.Job {
-		return &relay.Job{ID: "skedda:booking:b1", Trigger: "skedda", Booking: "b1", EventID: eventID, Changes: 3, ChangedAt: changed, Record: "1-1", Want: []relay.Action{unlock("open")}}
+		return &relay.Job{ID: "skedda:booking:b1", Trigger: "skedda", Booking: "b1", EventID: eventID, Changes: 3, ReceivedAt: changed, Record: "1-1", Want: []relay.Action{unlock("open")}}
 	}
 	versioned := func(j *relay.Job, v float64) *relay.Job { j.Version = &v; return j }
+	cancelledSince := versioned(job("e3", noon), 1)
+	cancelledSince.Cancelled, cancelledSince.Unversioned = true, true
 	ofEvent := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", EventID: "e1", Event: event("e1")}
 	ofAction := &relay.DeadLetter{ID: "l", Cause: relay.ByKisi, Trigger: "skedda", EventID: "e1", JobID: "skedda:booking:b1"}
 	tooLarge := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", EventID: "e1", JobID: "skedda:booking:b1"}
+	ofRenamed := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "skedda", EventID: "e1", JobID: "skedda:booking:old", Event: event("e1")}
 	elsewhere := &relay.DeadLetter{ID: "l", Cause: relay.ByRule, Trigger: "gone", EventID: "e1", Event: json.RawMessage(`{"id":"e1","trigger":"gone","payload":{}}`)}
 	cancelled := relay.Plan{Booking: "b1", Cancelled: true}
 	failing := relay.Plan{Fatal: true, Problems: []relay.Problem{{Where: "r.yaml:1:1", Message: "no"}}}
@@ -101,6 +103,8 @@ func TestReplay(t *testing.T) {
 		{name: "another event came later with a lower version", letter: ofEvent, job: versioned(job("e2", noon), 1), plan: version(until(time.Time{}), 2)},
 		{name: "another event came earlier with a higher version", letter: ofEvent, job: versioned(job("e0", received.Add(-hour)), 3), plan: version(until(time.Time{}), 2), says: relay.Stale, note: overtaken.note},
 		{name: "another event of the same version came later", letter: ofEvent, job: versioned(job("e2", noon), 2), plan: version(until(time.Time{}), 2), says: relay.Stale, note: overtaken.note},
+		{name: "a cancellation without a version came later", letter: ofEvent, job: cancelledSince, plan: version(until(time.Time{}), 2), says: relay.Stale, note: overtaken.note},
+		{name: "the booking has another name by today's rules", letter: ofRenamed, job: job("e1", received), plan: until(time.Time{}), says: relay.Failed, note: renamed.note},
 		{name: "its time is over", letter: ofEvent, plan: until(noon), says: relay.Expired, note: "the time of all it asks for is over; nothing is sent"},
 		{name: "its time is not over", letter: ofEvent, plan: until(noon.Add(1))},
 		{name: "a cancellation is never too late", letter: ofEvent, job: job("e0", received.Add(-hour)), plan: cancelled},
@@ -144,8 +148,11 @@ func TestReplay(t *testing.T) {
 			if tt.says != "" {
 				return
 			}
-			if from.replayed == nil || from.replayed.ID != "e1" || tt.job != nil && from.changes != 3 {
-				t.Errorf("replayed %+v with %d changes", from.replayed, from.changes)
+			if unkept := tt.letter.Event == nil && tt.kept == nil; from.how.Unkept != unkept {
+				t.Errorf("kept %v, want %v", !from.how.Unkept, !unkept)
+			}
+			if from.replayed == nil || from.replayed.ID != "e1" || tt.job != nil && from.how.Changes != 3 {
+				t.Errorf("replayed %+v with %d changes", from.replayed, from.how.Changes)
 			}
 		})
 	}
@@ -187,7 +194,7 @@ func TestReplayOfOneOfManyLetters(t *testing.T) {
 	in := New(book{trigger: open("skedda"), plan: planOf(unlock("open"))}, &shelf{}, options())
 	for _, id := range []string{"l", "first"} {
 		got, err := in.Replay(t.Context(), from, id)
-		if diff := cmp.Diff([]string{"first", "l", "m"}, from.letters); err != nil || got.Status != relay.Accepted || got.ID != id || diff != "" {
+		if diff := cmp.Diff([]string{"first", "l", "m"}, from.how.Letters); err != nil || got.Status != relay.Accepted || got.ID != id || diff != "" {
 			t.Errorf("%s: %+v, %v\n%s", id, got, err, diff)
 		}
 	}

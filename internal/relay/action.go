@@ -37,6 +37,21 @@ func (a Action) Same(b Action) bool {
 	return a.Kind == b.Kind && bytes.Equal(a.Args, b.Args) && (a.Kind != Unlock || a.At.Equal(b.At))
 }
 
+// Starts is when a's window begins; zero if it has none, or begins at once.
+func (a Action) Starts() time.Time {
+	var args struct {
+		StartsAt  time.Time `json:"starts_at"`
+		ValidFrom time.Time `json:"valid_from"`
+	}
+	if err := json.Unmarshal(a.Args, &args); err != nil {
+		return time.Time{}
+	}
+	if args.StartsAt.IsZero() {
+		return args.ValidFrom
+	}
+	return args.StartsAt
+}
+
 // Expired reports whether it is too late to carry a out.
 func (a Action) Expired(now time.Time) bool {
 	return !a.NotAfter.IsZero() && !now.Before(a.NotAfter)

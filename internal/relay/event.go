@@ -150,6 +150,13 @@ type Record struct {
 	Size    int64           `json:"size,omitempty"`  // of the event that was too large to keep, in bytes
 }
 
+// Replay is what the store has to know when an event is accepted once more.
+type Replay struct {
+	Changes int64    // of the job when it was planned; with more it has no effect
+	Letters []string // the ids of the dead letters that it makes up for
+	Unkept  bool     // the event itself is not kept any more, only what it asked for
+}
+
 // Replayed is what became of a dead letter that was to be replayed.
 type Replayed struct {
 	ID     string `json:"id"`

@@ -14,8 +14,12 @@ type Job struct {
 
 	ChangedAt time.Time `json:"changed_at,omitzero"` // when the newest of them was accepted, by the store's clock
 	Cancelled bool      `json:"cancelled,omitempty"`
-	Record    string    `json:"record,omitempty"` // where the newest event stands in the list of events
-	DueAt     time.Time `json:"due_at,omitzero"`  // when it is looked at next; zero is not before something happens
+	// When the newest of them was received, which a replay does not change, and
+	// whether it had no version.
+	ReceivedAt  time.Time `json:"received_at,omitzero"`
+	Unversioned bool      `json:"unversioned,omitempty"`
+	Record      string    `json:"record,omitempty"` // where the newest event stands in the list of events
+	DueAt       time.Time `json:"due_at,omitzero"`  // when it is looked at next; zero is not before something happens
 
 	Want     []Action  `json:"want"`
 	Have     []Held    `json:"have"`

@@ -21,25 +21,26 @@ import (
 //	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
 //	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
 //	       15 wake channel   16 our name   17 "" or, of a replay, how many changes
-//	       the job may have had   18 what letters' keys start with
-//	       19 how many follow of each: fields of the record, 20 rules with what
-//	       they want, 21 undecided rules, 22 names of letters that this event
+//	       the job may have had   18 what letters' keys start with   19 when the
+//	       event was received, µs
+//	       20 how many follow of each: fields of the record, 21 rules with what
+//	       they want, 22 undecided rules, 23 names of letters that this event
 //	       replays, then the letters: name, text
 //	gives  now, status, job id, changes, whether the job came due
 //
-// A job's hash: id trigger booking event record version changes changed worked
-// cancelled tombstone token lease have attempts want:<rule>.
+// A job's hash: id trigger booking event received record version unversioned changes
+// changed worked cancelled tombstone token lease have attempts want:<rule>.
 var acceptScript = newScript(luaTime + luaDueNow + luaLetters + `
 local job, due, events, dead, seen = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
 local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
 local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
 local replay = ARGV[17] ~= ""
-local recordAt = 23
-local wantAt = recordAt + tonumber(ARGV[19])
-local undecidedAt = wantAt + 2 * tonumber(ARGV[20])
-local replaysAt = undecidedAt + tonumber(ARGV[21])
-local lettersAt = replaysAt + tonumber(ARGV[22])
+local recordAt = 24
+local wantAt = recordAt + tonumber(ARGV[20])
+local undecidedAt = wantAt + 2 * tonumber(ARGV[21])
+local replaysAt = undecidedAt + tonumber(ARGV[22])
+local lettersAt = replaysAt + tonumber(ARGV[23])
 
 local function record(status, jobID)
   return redis.call("XADD", events, "MAXLEN", "~", ARGV[14], "*",
@@ -70,7 +71,7 @@ local known, removed = tonumber(old[1] or ""), tonumber(old[2] or "")
 local inHand = old[3] and tonumber(old[4]) > ms
 local exists, gone = old[6], old[7]
 
-if dedup then
+if dedup and not replay then
   local first = redis.call("GET", seen)
   if first then return answer("duplicate", first, first == id and exists) end
 end
@@ -113,11 +114,16 @@ if idle and not exists and booking == "" then
 end
 
 local changes = redis.call("HINCRBY", job, "changes", 1)
-redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6], "changed", text(ms))
-if version then redis.call("HSET", job, "version", ARGV[9]) end
+redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6], "changed", text(ms), "received", ARGV[19])
+if version then
+  redis.call("HSET", job, "version", ARGV[9])
+  redis.call("HDEL", job, "unversioned")
+else
+  redis.call("HSET", job, "unversioned", "1")
+end
 if cancelled then redis.call("HSET", job, "cancelled", "1") else redis.call("HDEL", job, "cancelled") end
 if cancelled and not version then
-  redis.call("HSET", job, "tombstone", text(us))
+  redis.call("HSET", job, "tombstone", replay and ARGV[19] or text(us))
 else
   redis.call("HDEL", job, "tombstone")
 end
@@ -153,24 +159,17 @@ const (
 // in; that is safe, since the sender's retry is then a duplicate, or, without an
 // identity, asks the same job for the same thing again if its event id is the same.
 func (s *Store) Accept(ctx context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
-	return s.accept(ctx, ev, p, replaying{})
+	return s.accept(ctx, ev, p, nil)
 }
 
 // Replay takes in an event once more, although it was accepted before, and lets go
 // of the dead letters that it left. It has no effect, and is stale, if the job has
-// not had just so many changes.
-func (s *Store) Replay(ctx context.Context, ev relay.Event, p relay.Plan, changes int64, letters []string) (relay.Receipt, error) {
-	p.EventID = "" // it was seen
-	return s.accept(ctx, ev, p, replaying{strconv.FormatInt(changes, 10), letters})
+// changed since it was planned.
+func (s *Store) Replay(ctx context.Context, ev relay.Event, p relay.Plan, r relay.Replay) (relay.Receipt, error) {
+	return s.accept(ctx, ev, p, &r)
 }
 
-// replaying is what an acceptance has to know of a replay; zero if it is none.
-type replaying struct {
-	changes string
-	letters []string // their ids
-}
-
-func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r replaying) (relay.Receipt, error) {
+func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r *relay.Replay) (relay.Receipt, error) {
 	c, err := s.acceptance(ev, p, r)
 	if err != nil {
 		return relay.Receipt{}, fmt.Errorf("store: accept event %s: %w", short(ev.ID), err)
@@ -191,7 +190,7 @@ type acceptance struct {
 	args []any
 }
 
-func (s *Store) acceptance(ev relay.Event, p relay.Plan, r replaying) (acceptance, error) {
+func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (acceptance, error) {
 	version, err := versionText(p.Version)
 	if err != nil {
 		return acceptance{}, err
@@ -202,7 +201,11 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r replaying) (acceptanc
 	if p.EventID != "" {
 		c.keys[4] = k.seen(ev.Trigger, p.EventID)
 	}
-	fields, err := record(ev, p)
+	changes, replays := "", []string(nil)
+	if r != nil {
+		changes, replays = strconv.FormatInt(r.Changes, 10), r.Letters
+	}
+	fields, err := record(ev, p, r != nil && r.Unkept)
 	if err != nil {
 		return acceptance{}, err
 	}
@@ -213,11 +216,11 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r replaying) (acceptanc
 	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
 		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
 		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
-		r.changes, k.letters(), len(fields), len(wants)/2, len(p.Undecided), len(r.letters))
+		changes, k.letters(), ev.ReceivedAt.UnixMicro(), len(fields), len(wants)/2, len(p.Undecided), len(replays))
 	c.addTexts(fields)
 	c.addTexts(wants)
 	c.addTexts(p.Undecided)
-	for _, id := range r.letters {
+	for _, id := range replays {
 		c.add(short(id))
 	}
 	return c, c.addLetters(k, letters)
@@ -271,12 +274,15 @@ func wants(p relay.Plan) ([]string, error) {
 
 // record is what the list of events keeps of one, in pairs. It is bounded: an event
 // that is very large is not kept whole.
-func record(ev relay.Event, p relay.Plan) ([]string, error) {
+func record(ev relay.Event, p relay.Plan, unkept bool) ([]string, error) {
 	event, err := json.Marshal(ev)
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
 	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames())
+	if unkept {
+		return fields, nil
+	}
 	if len(event) > keptEvent {
 		return append(fields, "size", strconv.Itoa(len(event))), nil
 	}
@@ -294,7 +300,7 @@ func (s *Store) letters(ev relay.Event, p relay.Plan, job string) []relay.DeadLe
 	if err != nil {
 		whole = nil // record has failed on the same payload already
 	}
-	if p.Fatal {
+	if p.Fatal && p.Booking == "" { // it might have been a booking's
 		job = ""
 	}
 	again := map[string]int{}

@@ -168,7 +168,8 @@ func TestAcceptKeepsAWholeJob(t *testing.T) {
 		accept(t, s, p)
 		expect := relay.Job{
 			ID: b1, Trigger: "skedda", Booking: "b1", EventID: "e1", Version: new(1.25), Changes: 1, ChangedAt: time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC),
-			Want: []relay.Action{action("a", `{}`), a, second},
+			ReceivedAt: time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC),
+			Want:       []relay.Action{action("a", `{}`), a, second},
 		}
 		read := job(t, s, b1)
 		if read.Record == "" || !read.DueAt.Equal(expect.ChangedAt) {
@@ -240,7 +241,7 @@ func TestFatalLeavesOnlyARecordAndLetters(t *testing.T) {
 					t.Errorf("letter %s cannot be replayed: %v %+v", l.ID, err, ev)
 				}
 			}
-			if l.Cause != relay.ByRule || l.Problem == nil || l.Error != l.Problem.Error() || l.JobID != "" || !l.At.Equal(b.clock.Now()) {
+			if l.Cause != relay.ByRule || l.Problem == nil || l.Error != l.Problem.Error() || l.JobID != b1 || !l.At.Equal(b.clock.Now()) {
 				t.Errorf("letter %+v", l)
 			}
 		}

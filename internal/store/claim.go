@@ -61,9 +61,13 @@ const mostAtOnce = 250
 // given all the same, so the caller must use Jobs even when there is an error.
 func (s *Store) Claim(ctx context.Context, n int) (relay.Claim, error) {
 	n = min(max(n, 0), mostAtOnce) // Redis takes a negative number for no limit
+	patience := s.patience
+	if end, ok := ctx.Deadline(); ok {
+		patience = min(patience, end.Sub(s.clock.host()))
+	}
 	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due(), s.keys.clock()},
 		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs(),
-		s.Now().Add(s.patience).UnixMicro())
+		s.Now().Add(patience).UnixMicro())
 	if err != nil {
 		return relay.Claim{}, err
 	}
@@ -110,7 +114,7 @@ const wantPrefix = "want:"
 
 // decode reads the hash of a job.
 func decode(hash map[string]string) (relay.Job, error) {
-	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Cancelled: hash["cancelled"] != ""}
+	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Cancelled: hash["cancelled"] != "", Unversioned: hash["unversioned"] != ""}
 	if j.ID == "" {
 		return j, errors.New("it has no id")
 	}
@@ -124,6 +128,13 @@ func decode(hash map[string]string) (relay.Job, error) {
 			return j, fmt.Errorf("changed: %w", err)
 		}
 		j.ChangedAt = time.UnixMilli(ms).UTC()
+	}
+	if received := hash["received"]; received != "" {
+		us, err := strconv.ParseInt(received, 10, 64)
+		if err != nil {
+			return j, fmt.Errorf("received: %w", err)
+		}
+		j.ReceivedAt = time.UnixMicro(us).UTC()
 	}
 	if worked := hash["worked"]; worked != "" {
 		if j.Worked, err = strconv.ParseInt(worked, 10, 64); err != nil {

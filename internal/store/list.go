@@ -147,6 +147,9 @@ func (s *Store) jobs(ctx context.Context, names []string) ([]relay.Job, error) {
 		}
 		if score, err := scores[i].Result(); err == nil {
 			j.DueAt = time.UnixMilli(int64(score)).UTC()
+			if j.DueAt.Before(j.ChangedAt) { // it goes before others
+				j.DueAt = j.ChangedAt
+			}
 		}
 		out = append(out, j)
 	}

@@ -57,8 +57,9 @@ func (p *proxy) pass(c net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := up.Read(buf)
-		hint := bytes.Contains(buf[:n], []byte("\r\nmessage\r\n")) // it races with the answer
-		if err != nil || !hint && p.losing.CompareAndSwap(true, false) {
+		// Hints, and the cluster's map, race with the answer of a script, which starts with the time.
+		script := bytes.Contains(buf[:min(n, 10)], []byte("\r\n$16\r\n"))
+		if err != nil || script && p.losing.CompareAndSwap(true, false) {
 			return
 		}
 		if _, err := c.Write(buf[:n]); err != nil {

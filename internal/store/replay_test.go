@@ -17,7 +17,7 @@ func TestReplay(t *testing.T) {
 
 		replay := func(p relay.Plan, changes int64) relay.Status {
 			t.Helper()
-			r, err := s.Replay(ctx, event("e1"), p, changes, []string{"one"})
+			r, err := s.Replay(ctx, event("e1"), p, relay.Replay{Changes: changes, Letters: []string{"one"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestReplayOfAnEventThatFailsAgain(t *testing.T) {
 		if err != nil || len(ids) != 1 {
 			t.Fatal(ids, err)
 		}
-		if r, err := s.Replay(ctx, event("e1"), fails, 0, ids); err != nil || r.Status != relay.Failed {
+		if r, err := s.Replay(ctx, event("e1"), fails, relay.Replay{Letters: ids}); err != nil || r.Status != relay.Failed {
 			t.Fatal(r, err)
 		}
 		if l, ok, err := s.Letter(ctx, ids[0]); !ok || err != nil || l.Event == nil {
@@ -159,6 +159,45 @@ func TestLettersWithLargeEvents(t *testing.T) {
 		}
 		if ids, err := s.LetterIDs(ctx); err != nil || len(ids) != letters {
 			t.Errorf("%d ids, %v", len(ids), err)
+		}
+	})
+}
+
+// TestReplayKeepsTheOrder replays two events of one booking, the older first: the time
+// that counts is the one at which they came, and each is seen from then on.
+func TestReplayKeepsTheOrder(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		first, second := event("e1"), event("e2")
+		second.ReceivedAt = first.ReceivedAt.Add(time.Minute)
+		b.clock.add(time.Hour)
+		replay := func(ev relay.Event, p relay.Plan, r relay.Replay) relay.Job {
+			t.Helper()
+			if got, err := s.Replay(ctx, ev, p, r); err != nil || got.Status != relay.Accepted {
+				t.Fatal(got, err)
+			}
+			return job(t, s, b1)
+		}
+		if j := replay(first, booking("e1", nil, `{"n":1}`), relay.Replay{}); !j.ReceivedAt.Equal(first.ReceivedAt) || !j.Unversioned {
+			t.Errorf("received %s, unversioned %v", j.ReceivedAt, j.Unversioned)
+		}
+		if j := replay(second, cancel("e2", nil), relay.Replay{Changes: 1}); !j.ReceivedAt.Equal(second.ReceivedAt) || !j.Cancelled {
+			t.Errorf("received %s, cancelled %v", j.ReceivedAt, j.Cancelled)
+		}
+		for _, id := range []string{"e1", "e2"} {
+			if r := accept(t, s, booking(id, nil, `{"n":1}`)); r.Status != relay.Duplicate {
+				t.Errorf("%s once more: %s", id, r.Status)
+			}
+		}
+		timed := booking("e3", new(float64(second.ReceivedAt.Add(time.Second).UnixMicro())), `{"n":3}`)
+		timed.Timed = true
+		if r := accept(t, s, timed); r.Status != relay.Accepted {
+			t.Errorf("newer than the cancellation: %s", r.Status)
+		}
+		if j := replay(event("e3"), timed, relay.Replay{Changes: 3, Unkept: true}); j.Unversioned {
+			t.Error("it has a version")
+		} else if e, ok, err := s.Event(ctx, j.Record); !ok || err != nil || e.Event != nil {
+			t.Errorf("what is not kept any more is kept as %s (%v, %v)", e.Event, ok, err)
 		}
 	})
 }

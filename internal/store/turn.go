@@ -12,7 +12,7 @@ const (
 	// turnWindow is a second, and a little for requests that arrive closer
 	// together than they were sent.
 	turnWindow = time.Second + 50*time.Millisecond
-	// turnPatience is how long others may go first.
+	// turnPatience is how long others may go first; then they are equals.
 	turnPatience = 2 * time.Second
 )
 
@@ -51,15 +51,15 @@ redis.call("PEXPIRE", went, 5000)
 return {text(us), "0"}`).unlogged()
 
 // Turn returns when one more request may be made, of rate a second that all
-// processes make together. Of those that wait, the highest priority goes first, but
-// nobody stands back for more than two seconds. It fails with [relay.ErrUntried], at
+// processes make together. Of those that wait, the highest priority goes first; who
+// has waited two seconds counts as one higher. It fails with [relay.ErrUntried], at
 // once if the turn comes after the end of ctx.
 func (s *Store) Turn(ctx context.Context, rate int) error {
 	priority := relay.PriorityOf(ctx)
 	keys := []string{s.keys.turns(), s.keys.waiting()}
 	for waited := time.Duration(0); ; {
 		if waited >= turnPatience {
-			priority = relay.Revoking
+			priority = min(relay.PriorityOf(ctx)+1, relay.Revoking)
 		}
 		reply, err := s.run(ctx, "wait for a turn", turnScript, keys, rate, turnWindow.Microseconds(), int(priority))
 		if err != nil {

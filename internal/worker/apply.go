@@ -150,6 +150,17 @@ func revoked(h *relay.Held, object int64, done bool, out relay.Outcome, now time
 	h.RevokeAt = now.Add(max(revokeBackoff.Delay(h.Revokes, roll), min(out.After, maxWish)))
 }
 
+// postpone puts a step off without having begun it.
+func postpone(j *relay.Job, s step, until time.Time) {
+	h := &j.Have[s.held]
+	anew(h, j.Changes)
+	if s.op == revoke {
+		h.RevokeAt = until
+	} else {
+		h.RetryAt = until
+	}
+}
+
 // untried is how long something rests that was not attempted. The jobs that wait for
 // Kisi to come back come back one after another, not all at once.
 func untried(out relay.Outcome, roll float64) time.Duration {
@@ -159,6 +170,10 @@ func untried(out relay.Outcome, roll float64) time.Duration {
 
 // lateWork is how long a request that got no answer may still be worked on.
 const lateWork = 30 * time.Second
+
+// longestLook is longer than any wait for the second look, by what the store's clock
+// may waver.
+const longestLook = lateWork + 5*time.Second
 
 // found notes what a look came to. The first one, after a create without an
 // answer, finds our object or nothing, and then the create is sent again. Either
@@ -174,7 +189,7 @@ func found(h *relay.Held, object int64, now time.Time) {
 		h.Lost = lookAgain(h, now.Add(lateWork))
 	case object != 0:
 		h.Old = append(slices.Clone(h.Old), object)
-	case !now.Before(h.Lost[0].LookAt), h.Lost[0].LookAt.Sub(now) > lateWork: // or the clock was put back
+	case !now.Before(h.Lost[0].LookAt), h.Lost[0].LookAt.Sub(now) > longestLook: // or the clock was put back
 		h.Lost = h.Lost[1:]
 	}
 }

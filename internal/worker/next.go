@@ -289,7 +289,7 @@ func (v *view) unsure(h *relay.Held, i int) {
 func (v *view) again(h *relay.Held, i int, wanted bool) {
 	switch {
 	case len(h.Lost) == 0 || h.Unsure:
-	case v.rests(h.Lost[0].LookAt, lateWork):
+	case v.rests(h.Lost[0].LookAt, longestLook):
 		v.at(h.Lost[0].LookAt)
 		if !wanted && h.Changes != v.job.Changes {
 			v.offer(step{op: find, held: i})

@@ -68,6 +68,7 @@ type Worker struct {
 	log  *slog.Logger
 	opts Options
 
+	calm  chan struct{} // holds one token for each step under way that could wait
 	again chan struct{} // a job was handed back that has more to do
 }
 
@@ -77,7 +78,7 @@ func New(j jobs, d doer, log *slog.Logger, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{jobs: j, doer: d, log: log, opts: o, again: make(chan struct{}, 1)}, nil
+	return &Worker{jobs: j, doer: d, log: log, opts: o, calm: make(chan struct{}, (o.Concurrency+1)/2), again: make(chan struct{}, 1)}, nil
 }
 
 // Run works until ctx ends. Then it claims no more, lets the step that each job
@@ -173,19 +174,43 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 			w.finish(ctx, j, now(), letters)
 			return
 		}
-		ready, err := w.ready(ctx, &j, d.step, first, now())
-		if err != nil {
-			w.log.WarnContext(ctx, "job let go of; it comes up again when its lease ends", "job", j.ID, "err", err)
+		l, goOn := w.try(ctx, &j, d.step, first, now)
+		if !goOn {
 			return
 		}
-		if !ready {
-			w.finish(ctx, j, now(), letters)
-			return
-		}
-		if l := w.take(ctx, &j, d.step, now); l != nil {
+		if l != nil {
 			letters = append(letters, *l)
 		}
 	}
+}
+
+// calmPause is how long at least a step that can wait is put off when others that can
+// wait have all the room there is for them.
+const calmPause = 3 * time.Second
+
+// try takes a step, or puts it off: what can wait has half of the room, so that it
+// does not keep a guest at a door waiting, however much of it there is. It reports
+// false when the job has been let go of.
+func (w *Worker) try(ctx context.Context, j *relay.Job, s step, first bool, now func() time.Time) (*relay.DeadLetter, bool) {
+	if priority(*j, s, now()) == relay.Whenever {
+		select {
+		case w.calm <- struct{}{}:
+			defer func() { <-w.calm }()
+		default:
+			postpone(j, s, now().Add(calmPause+rand.N(calmPause)))
+			return nil, true
+		}
+	}
+	ready, err := w.ready(ctx, j, s, first, now())
+	switch {
+	case err != nil:
+		w.log.WarnContext(ctx, "job let go of; it comes up again when its lease ends", "job", j.ID, "err", err)
+		return nil, false
+	case !ready:
+		w.finish(ctx, *j, now(), nil)
+		return nil, false
+	}
+	return w.take(ctx, j, s, now), true
 }
 
 // ready saves what has to be known before a step is taken: how far the job got,
@@ -225,15 +250,26 @@ func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time
 	return l
 }
 
+// soon is how long before its window something that is granted is not put off.
+const soon = 15 * time.Minute
+
 // priority is who goes first: what may leave a door open, then who may be standing
-// in front of one, then the tidying.
+// in front of one, then the tidying, and what nobody needs for a while.
 func priority(j relay.Job, s step, now time.Time) relay.Priority {
-	ends := j.Have[s.held].Action.Ends
-	switch {
-	case s.op == revoke && !ends.IsZero() && now.After(ends):
-		return relay.Whenever
-	case s.op == revoke, s.op == find:
+	h := j.Have[s.held]
+	over := func(end time.Time) bool { return !end.IsZero() && now.After(end) }
+	switch s.op {
+	case revoke:
+		if over(h.Action.Ends) {
+			return relay.Whenever
+		}
 		return relay.Revoking
+	case find:
+		return relay.Revoking
+	case create, resolve:
+		if h.Object == 0 && len(h.Old) == 0 && s.want.Starts().After(now.Add(soon)) {
+			return relay.Whenever
+		}
 	}
 	return relay.Granting
 }
