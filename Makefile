@@ -80,6 +80,10 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: chaos
+chaos: ## kill doorhook and Redis 200 times under load; nothing may be lost, doubled or late (Linux, redis-server)
+	go run ./internal/chaos
+
 .PHONY: vuln
 vuln: ## known vulnerabilities in what doorhook calls; asks vuln.go.dev
 	$(TOOL) govulncheck ./...

@@ -36,8 +36,7 @@ func (in *Intake) Replay(ctx context.Context, from archive, id string) (relay.Re
 		return relay.Replayed{}, cmp.Or(err, ErrNoLetter)
 	}
 	out, err := in.replay(ctx, from, l)
-	var why cannot
-	if errors.As(err, &why) {
+	if why, ok := errors.AsType[cannot](err); ok {
 		out.Status, out.Note, err = why.status, why.note, nil
 	}
 	out.ID = id
