@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v4"
 
 	"doorhook/internal/kisi"
 	"doorhook/internal/relay"
@@ -49,9 +46,9 @@ func (o *Operator) Doctor(ctx context.Context) ([]relay.Check, error) {
 // examine adds to what was found about Redis. Without a client one is made of the
 // settings; without a store, Redis cannot be reached.
 func examine(ctx context.Context, s Settings, st *store.Store, client *kisi.Client, found ...relay.Check) []relay.Check {
-	checks := append(found, s.examineRules())
-	uses := s.rulesUse()
-	checks = append(checks, s.examineZones(uses.zones), s.examineListener())
+	rules, set := s.examineRules()
+	uses := usesOf(set)
+	checks := append(found, rules, s.examineZones(uses.zones), s.examineListener())
 	if client == nil {
 		if st == nil && s.Kisi.Email != "" {
 			return append(checks, relay.Check{
@@ -67,17 +64,18 @@ func examine(ctx context.Context, s Settings, st *store.Store, client *kisi.Clie
 	return append(checks, examineKisi(ctx, client, uses)...)
 }
 
-func (s Settings) examineRules() relay.Check {
+// examineRules gives the rules too, if they are right.
+func (s Settings) examineRules() (relay.Check, *rules.Set) {
 	c := relay.Check{Name: "rules", Health: relay.Sick, Advice: "run doorhook check, which shows every mistake with its line"}
 	set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
 	var bad rules.Errors
 	switch {
 	case errors.As(err, &bad):
 		c.Says = fmt.Sprintf("%d wrong; the first: %s:%d:%d: %s", len(bad), bad[0].File, bad[0].Line, bad[0].Col, bad[0].Message)
-		return c
+		return c, nil
 	case err != nil:
 		c.Says, c.Advice = err.Error(), "say with --rules or DOORHOOK_RULES where the rule files are"
-		return c
+		return c, nil
 	}
 	c.Health, c.Says, c.Advice = relay.Healthy, "triggers: "+strings.Join(set.Triggers(), ", "), ""
 	for _, name := range set.Triggers() {
@@ -85,7 +83,7 @@ func (s Settings) examineRules() relay.Check {
 			c.Health, c.Advice = relay.Doubt, fmt.Sprintf("anybody may call %s: give it an auth other than none", name)
 		}
 	}
-	return c
+	return c, set
 }
 
 // uses is what the rules depend on outside themselves.
@@ -101,43 +99,24 @@ var needs = map[relay.Kind][]kisi.Permission{
 	relay.GroupLink: {kisi.WriteGroupLinks, kisi.ReadGroupLinks},
 }
 
-// rulesUse reads no more of the files than it is asked about; whether they are right
-// is for examineRules to say.
-func (s Settings) rulesUse() uses {
+// usesOf is what set depends on; nothing if it is nil.
+func usesOf(set *rules.Set) uses {
 	u := uses{needs: map[kisi.Permission]relay.Kind{}}
-	names, _ := fs.Glob(s.Rules, "*.y*ml") // the pattern is good
-	for _, name := range names {
-		var file struct {
-			Timezone string
-			Rules    []struct {
-				Do []map[relay.Kind]map[string]any
+	if set == nil {
+		return u
+	}
+	u.zones = set.Zones()
+	for kind, permissions := range needs {
+		for _, p := range permissions {
+			if set.Asks(kind, "") {
+				u.needs[p] = kind
 			}
 		}
-		text, err := fs.ReadFile(s.Rules, name)
-		if err != nil || yaml.Unmarshal(text, &file) != nil {
-			continue
-		}
-		if file.Timezone != "" && !slices.Contains(u.zones, file.Timezone) {
-			u.zones = append(u.zones, file.Timezone)
-		}
-		for _, rule := range file.Rules {
-			for _, do := range rule.Do {
-				u.add(do)
-			}
-		}
+	}
+	if set.Asks(relay.Schedule, "group_id") {
+		u.needs[kisi.ReadGroupLocks] = relay.Schedule
 	}
 	return u
-}
-
-func (u uses) add(do map[relay.Kind]map[string]any) {
-	for kind, fields := range do {
-		for _, p := range needs[kind] {
-			u.needs[p] = kind
-		}
-		if _, group := fields["group_id"]; group && kind == relay.Schedule {
-			u.needs[kisi.ReadGroupLocks] = kind
-		}
-	}
 }
 
 // zoneDirs are where Go looks for time zones before it takes those in the program.

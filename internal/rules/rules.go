@@ -138,3 +138,30 @@ func (s *Set) Rules(trigger string) int { return len(s.files[trigger].rules) }
 
 // File is the file of a trigger, as it is called in messages.
 func (s *Set) File(trigger string) string { return s.files[trigger].src.name }
+
+// Zones names the time zones of all triggers, sorted.
+func (s *Set) Zones() []string {
+	var zones []string
+	for _, f := range s.files {
+		if f.zone != nil {
+			zones = append(zones, f.zone.String())
+		}
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones)
+}
+
+// Asks reports whether some rule asks for an action of kind k, with this field if it
+// is not "".
+func (s *Set) Asks(k relay.Kind, field string) bool {
+	for _, f := range s.files {
+		for _, r := range f.rules {
+			for _, x := range r.do {
+				if _, has := x.fields[field]; x.kind == k && (has || field == "") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
