@@ -52,8 +52,8 @@ type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
 	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake."`
 	Jobs     jobsCmd     `cmd:"" help:"What bookings ask for and how far it has got; --waiting for what is to come."`
-	Events   eventsCmd   `cmd:"" help:"What came in."`
-	Dead     deadCmd     `cmd:"" help:"What was given up, and why."`
+	Events   eventsCmd   `cmd:"" help:"List what came in."`
+	Dead     deadCmd     `cmd:"" help:"List what was given up, and why."`
 	Replay   replayCmd   `cmd:"" help:"Plan what was given up again, with today's rules."`
 	Doctor   doctorCmd   `cmd:"" help:"Examine everything doorhook depends on."`
 	Kisifake kisifakeCmd `cmd:"" help:"Serve a pretend Kisi to try rules against."`
