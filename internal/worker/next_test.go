@@ -636,3 +636,21 @@ func TestOldNoIsNoNewNo(t *testing.T) {
 		})
 	}
 }
+
+// TestAnUnlockGoesFirst does not let a minute pass with steps that can wait.
+func TestAnUnlockGoesFirst(t *testing.T) {
+	u := unlockAt(noon)
+	for name, j := range map[string]relay.Job{
+		"before another create": {Want: []relay.Action{schedule("s", 60), u}},
+		"before a revoke":       {Want: []relay.Action{u}, Have: []relay.Held{stands(schedule("s", 60), 9)}},
+		"before a look":         {Want: []relay.Action{schedule("s", 60), u}, Have: []relay.Held{{Action: schedule("s", 60), Unsure: true, Changes: 1}}},
+	} {
+		j.Changes, j.ChangedAt = 1, noon
+		if d := next(&j, noon, day); d.step.want.Kind != relay.Unlock {
+			t.Errorf("%s: the step is %s %s", name, d.step.op, d.step.want.Key)
+		}
+		if d := next(&j, noon.Add(2*time.Minute), day); d.step.want.Kind == relay.Unlock {
+			t.Errorf("%s: it is unlocked too late", name)
+		}
+	}
+}
