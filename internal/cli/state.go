@@ -72,10 +72,7 @@ func leftovers(j relay.Job) []standing {
 	var all []standing
 	for _, h := range j.Have {
 		objects := slices.Clone(h.Old)
-		wanted := slices.ContainsFunc(j.Want, func(w relay.Action) bool {
-			return h.Action.Key == w.Key || strings.HasPrefix(h.Action.Key, w.Key+"/")
-		})
-		if !wanted && (h.Object != 0 || h.Unsure) {
+		if !j.Wants(h) && (h.Object != 0 || h.Unsure) {
 			objects = append(objects, h.Object)
 		}
 		for _, object := range objects {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"doorhook/internal/relay"
@@ -113,12 +112,7 @@ func (pr *progress) count(kind relay.Kind, objects []int64) {
 // leftover reports whether something of h is in Kisi, or may be, that the job does
 // not want any more: until it is gone, nothing is done.
 func leftover(job relay.Job, h relay.Held) bool {
-	if h.Object == 0 && len(h.Old) == 0 && !h.Unsure {
-		return false
-	}
-	return !slices.ContainsFunc(job.Want, func(w relay.Action) bool {
-		return w.Key == h.Action.Key || strings.HasPrefix(h.Action.Key, w.Key+"/")
-	})
+	return (h.Object != 0 || len(h.Old) > 0 || h.Unsure) && !job.Wants(h)
 }
 
 // standing is how one action stands.

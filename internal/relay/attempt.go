@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Attempt is one try at one step of an action, and what it came to.
 type Attempt struct {
@@ -26,10 +29,10 @@ func (j *Job) Note(a Attempt) {
 		last := j.Attempts[n-1]
 		if last.Action == a.Action && last.Step == a.Step && last.Result == a.Result && last.Object == a.Object && last.Error == a.Error {
 			last.Times, last.Last, last.TookMS = max(last.Times, 1)+1, a.At, a.TookMS
-			j.Attempts = append(append([]Attempt(nil), j.Attempts[:n-1]...), last)
+			j.Attempts = append(slices.Clone(j.Attempts[:n-1]), last) // a claim that was copied keeps its own
 			return
 		}
 	}
 	from := max(0, len(j.Attempts)+1-maxAttempts)
-	j.Attempts = append(append([]Attempt(nil), j.Attempts[from:]...), a)
+	j.Attempts = append(slices.Clone(j.Attempts[from:]), a)
 }

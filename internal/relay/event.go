@@ -152,7 +152,7 @@ type Record struct {
 
 // Replay is what the store has to know when an event is accepted once more.
 type Replay struct {
-	Changes int64    // of the job when it was planned; with more it has no effect
+	Changes int64    // of the job when it was planned; with any other number it has no effect
 	Letters []string // the ids of the dead letters that it makes up for
 	Unkept  bool     // the event itself is not kept any more, only what it asked for
 }

@@ -1,6 +1,10 @@
 package relay
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Job is what one booking asks for and how far each action has got.
 type Job struct {
@@ -73,6 +77,14 @@ func (j Job) Standing() bool {
 		}
 	}
 	return false
+}
+
+// Wants reports whether j wants what h is held for, or a schedule for a group of
+// which h is one lock's.
+func (j Job) Wants(h Held) bool {
+	return slices.ContainsFunc(j.Want, func(w Action) bool {
+		return w.Key == h.Action.Key || strings.HasPrefix(h.Action.Key, w.Key+"/")
+	})
 }
 
 // Claim is what a worker gets when it asks for due jobs.

@@ -5,9 +5,9 @@ import "context"
 // Priority says who goes first when more is to be asked of Kisi than it takes.
 type Priority int
 
-// The priorities, the first first. The zero Priority is that of what can wait.
+// The priorities, the lowest first.
 const (
-	Whenever Priority = iota // tidying up, keeping a key alive
+	Whenever Priority = iota // tidying up, keeping a key alive, what nobody needs for a while
 	Granting                 // somebody may be standing in front of a door
 	Revoking                 // a door may be open to somebody
 )

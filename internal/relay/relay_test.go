@@ -102,6 +102,15 @@ func TestSame(t *testing.T) {
 	}
 }
 
+func TestWants(t *testing.T) {
+	j := Job{Want: []Action{{Key: "a#1"}, {Key: "group"}}}
+	for key, want := range map[string]bool{"a#1": true, "group/7": true, "a#10": false, "group7": false, "b": false} {
+		if j.Wants(Held{Action: Action{Key: key}}) != want {
+			t.Errorf("%s: want %v", key, want)
+		}
+	}
+}
+
 func TestNote(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
 	var j Job

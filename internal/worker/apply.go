@@ -18,7 +18,7 @@ var (
 // maxWish is how long a receiver may ask us to wait: an hour would outlast the booking.
 const maxWish = 2 * time.Minute
 
-// longestPause is longer than any pause between attempts.
+// longestPause is as long as any pause between attempts, or longer.
 const longestPause = 5 * time.Minute
 
 // begin notes in j that s is about to be taken, so that whoever finds the job
@@ -141,11 +141,11 @@ func revoked(h *relay.Held, object int64, done bool, out relay.Outcome, now time
 	if !gaveUp {
 		h.Error = out.Err.Error()
 	}
+	h.Old = append(h.Old, object) // the others that are to go do not wait for this one
 	if out.Verdict == relay.Untried {
-		h.Old, h.RevokeAt = append(h.Old, object), now.Add(untried(out, roll))
+		h.RevokeAt = now.Add(untried(out, roll))
 		return
 	}
-	h.Old = append(h.Old, object) // the others that are to go do not wait for this one
 	h.Revokes++
 	h.RevokeAt = now.Add(max(revokeBackoff.Delay(h.Revokes, roll), min(out.After, maxWish)))
 }
