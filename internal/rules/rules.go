@@ -13,8 +13,9 @@ import (
 // Set is a loaded folder of rule files. It does not change, and may be used by
 // many goroutines.
 type Set struct {
-	files map[string]*ruleFile // by trigger
-	names []string             // of triggers, sorted
+	files    map[string]*ruleFile // by trigger
+	names    []string             // of triggers, sorted
+	revision string
 }
 
 // Load reads and checks every rule file in fsys (*.yaml and *.yml; files ending
@@ -31,15 +32,17 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 	}
 	var errs Errors
 	var parsed []*fileLoader
+	rev := newRevision()
 	for _, name := range names {
 		text, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", path.Join(dir, name), err)
 		}
+		rev.add(name, text)
 		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, getenv))
 	}
 	shared := sharedTables(parsed)
-	set := &Set{files: map[string]*ruleFile{}}
+	set := &Set{files: map[string]*ruleFile{}, revision: rev.String()}
 	for _, fl := range parsed {
 		if _, ok := fl.keys["trigger"]; ok {
 			fl.load(shared)
