@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ type App struct {
 	web    *web.Server
 	ln     net.Listener
 	useKey time.Duration
+
+	reloader *reloader
+	reload   <-chan os.Signal
 }
 
 // New makes a doorhook: rules loaded, Redis reached, address bound. Close it, or
@@ -46,7 +50,7 @@ func New(ctx context.Context, s Settings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{log: s.Log, useKey: s.Kisi.UseKey}
+	a := &App{log: s.Log, useKey: s.Kisi.UseKey, reload: s.Reload}
 	if err := a.build(ctx, s, set); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -69,7 +73,11 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		return err
 	}
 	in := intake.New(set, a.store, intake.Options{Describe: action.Describe})
-	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi}
+	a.reloader = newReloader(s, set, func(set *rules.Set) {
+		in.Use(set)
+		a.announceRules(set)
+	})
+	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
 	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
 	var lc net.ListenConfig
 	if a.ln, err = lc.Listen(ctx, "tcp", s.Listen); err != nil {
@@ -113,6 +121,11 @@ func (a *App) announce(s Settings, set *rules.Set) {
 	case a.store.Embedded():
 		a.log.Warn("the embedded Redis keeps everything in memory: a restart forgets all bookings; set DOORHOOK_DATA or DOORHOOK_REDIS for more than a trial")
 	}
+	a.announceRules(set)
+}
+
+func (a *App) announceRules(set *rules.Set) {
+	a.log.Info("rules", "revision", set.Revision())
 	for _, name := range set.Triggers() {
 		t, _ := set.Trigger(name)
 		if t.Auth[0].Kind == "none" {
@@ -133,6 +146,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { a.worker.Run(working) })
+	wg.Go(func() { a.reloader.watch(working, a.reload) })
 	if a.useKey > 0 {
 		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log) })
 	}

@@ -40,8 +40,19 @@ func Examine(ctx context.Context, s Settings) []relay.Check {
 
 // Doctor examines everything that doorhook depends on.
 func (o *Operator) Doctor(ctx context.Context) ([]relay.Check, error) {
-	return examine(ctx, o.settings, o.store, o.kisi, o.store.Inspect(ctx)...), nil
+	checks := examine(ctx, o.settings, o.store, o.kisi, o.store.Inspect(ctx)...)
+	if o.inUse == nil {
+		return checks, nil
+	}
+	for i := range checks {
+		if c := &checks[i]; c.Name == rulesCheck && c.Health == relay.Sick {
+			c.Says += "; those in use are of revision " + o.inUse.Load().Revision() + ", and stay until these are right"
+		}
+	}
+	return checks, nil
 }
+
+const rulesCheck = "rules" // the name of what examineRules finds
 
 // examine adds to what was found about Redis. Without a client one is made of the
 // settings; without a store, Redis cannot be reached.
@@ -66,18 +77,16 @@ func examine(ctx context.Context, s Settings, st *store.Store, client *kisi.Clie
 
 // examineRules gives the rules too, if they are right.
 func (s Settings) examineRules() (relay.Check, *rules.Set) {
-	c := relay.Check{Name: "rules", Health: relay.Sick, Advice: "run doorhook check, which shows every mistake with its line"}
+	c := relay.Check{Name: rulesCheck, Health: relay.Sick, Advice: "run doorhook check, which shows every mistake with its line"}
 	set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
-	var bad rules.Errors
-	switch {
-	case errors.As(err, &bad):
-		c.Says = fmt.Sprintf("%d wrong; the first: %s:%d:%d: %s", len(bad), bad[0].File, bad[0].Line, bad[0].Col, bad[0].Message)
-		return c, nil
-	case err != nil:
-		c.Says, c.Advice = err.Error(), "say with --rules or DOORHOOK_RULES where the rule files are"
+	if err != nil {
+		if _, bad := errors.AsType[rules.Errors](err); !bad {
+			c.Advice = "say with --rules or DOORHOOK_RULES where the rule files are"
+		}
+		c.Says = summary(err)
 		return c, nil
 	}
-	c.Health, c.Says, c.Advice = relay.Healthy, "triggers: "+strings.Join(set.Triggers(), ", "), ""
+	c.Health, c.Says, c.Advice = relay.Healthy, "triggers: "+strings.Join(set.Triggers(), ", ")+"; revision "+set.Revision(), ""
 	for _, name := range set.Triggers() {
 		if t, _ := set.Trigger(name); t.Auth[0].Kind == "none" {
 			c.Health, c.Advice = relay.Doubt, fmt.Sprintf("anybody may call %s: give it an auth other than none", name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"doorhook/internal/intake"
 	"doorhook/internal/kisi"
@@ -17,8 +18,9 @@ import (
 type Operator struct {
 	settings Settings
 	store    *store.Store
-	intake   *intake.Intake // nil without a doorhook that runs
-	kisi     *kisi.Client   // nil without a doorhook that runs
+	intake   *intake.Intake             // nil without a doorhook that runs
+	kisi     *kisi.Client               // nil without a doorhook that runs
+	inUse    *atomic.Pointer[rules.Set] // nil without a doorhook that runs
 }
 
 // Operate reaches the Redis of a doorhook that may run elsewhere. Rules are read

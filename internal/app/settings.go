@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Settings struct {
 	Rules    fs.FS  // the rule files
 	RulesDir string // how their folder is called in messages
 	Getenv   func(string) string
+	Reload   <-chan os.Signal // asks for a look at the rule files, which are looked at every moment anyway; nil never asks
 
 	Listen     string       // host:port; "" means 127.0.0.1:8080
 	AdminToken relay.Secret // required if Listen is not a loopback address

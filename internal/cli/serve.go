@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -38,7 +40,9 @@ type serveCmd struct {
 
 // Help names the settings that are secrets.
 func (serveCmd) Help() string {
-	return `Secrets come from the environment alone: KISI_API_KEY, or KISI_EMAIL with KISI_PASSWORD (and KISI_DOMAIN); DOORHOOK_ADMIN_TOKEN, needed to listen on an address that can be reached from outside; and those that the rule files name as ${env.NAME}.`
+	return `A rule file that is changed takes effect within a second; with a mistake in any, the rules in use stay, and the log says why. SIGHUP asks for a look at once.
+
+Secrets come from the environment alone: KISI_API_KEY, or KISI_EMAIL with KISI_PASSWORD (and KISI_DOMAIN); DOORHOOK_ADMIN_TOKEN, needed to listen on an address that can be reached from outside; and those that the rule files name as ${env.NAME}.`
 }
 
 // Run serves until a signal comes.
@@ -47,8 +51,11 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	settings := c.keepFlags.add(c.kisiFlags.add(app.Settings{
-		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv,
+		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv, Reload: hangup,
 		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), BodyLimit: c.BodyLimit,
 		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(),
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),

@@ -19,9 +19,12 @@ type Error struct {
 	Source    string // the line itself
 }
 
+// Place is file:line:column.
+func (e *Error) Place() string { return fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Col) }
+
 // Error shows the mistake as its author needs it: place, message, line, caret.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Message)
+	s := e.Place() + ": " + e.Message
 	if e.Source == "" {
 		return s
 	}

@@ -1,0 +1,109 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"doorhook/internal/rules"
+)
+
+// lookPause is the time between two looks at the rule files. A change takes effect at
+// the second look that finds it, so well within a second.
+//
+// The files are read, and no notice of their change is waited for: editors that put a
+// new file in the place of the old one, mounts of Kubernetes that swap a folder, network
+// drives and copies that keep the time of a file all look alike this way, and a few
+// small files cost some tens of microseconds.
+const lookPause = 250 * time.Millisecond
+
+// reloader puts rules that have changed in the place of those in use.
+type reloader struct {
+	load func() (*rules.Set, error)
+	fsys fs.FS
+	use  func(*rules.Set)
+	log  *slog.Logger
+
+	inUse  atomic.Pointer[rules.Set]
+	seen   string // what the files said at the last look
+	judged string // what they said when they were last loaded
+}
+
+// newReloader begins with the rules that are in use.
+func newReloader(s Settings, set *rules.Set, use func(*rules.Set)) *reloader {
+	r := &reloader{
+		load: func() (*rules.Set, error) { return rules.Load(s.Rules, s.RulesDir, s.Getenv) },
+		fsys: s.Rules, use: use, log: s.Log, seen: set.Revision(), judged: set.Revision(),
+	}
+	r.inUse.Store(set)
+	return r
+}
+
+// watch looks at the rule files every so often, and whenever it is asked to, until ctx
+// ends.
+func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
+	tick := time.NewTicker(lookPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-asked:
+			r.judged = "" // whoever asks gets an answer, also when nothing has changed
+			r.look(ctx)
+		case <-tick.C:
+			r.look(ctx)
+		}
+	}
+}
+
+// look loads the files if they have changed and are at rest: half of a file that is
+// being written may be a rule file too, with half of the rules.
+func (r *reloader) look(ctx context.Context) {
+	now, err := rules.Revision(r.fsys)
+	if err != nil {
+		now = "unreadable: " + err.Error()
+	}
+	rested := now == r.seen
+	r.seen = now
+	if !rested || now == r.judged {
+		return
+	}
+	set, err := r.load()
+	if err == nil && set.Revision() != now {
+		return // they have changed meanwhile: the next look sees it
+	}
+	r.judged = now
+	if err != nil {
+		r.refuse(ctx, err)
+		return
+	}
+	r.use(set)
+	r.inUse.Store(set)
+}
+
+// refuse says all that is wrong with the new rules. The old ones go on deciding.
+func (r *reloader) refuse(ctx context.Context, err error) {
+	bad, ok := errors.AsType[rules.Errors](err)
+	for _, e := range bad {
+		r.log.ErrorContext(ctx, "mistake in the rules", "at", e.Place(), "err", e.Message)
+	}
+	if ok {
+		err = fmt.Errorf("mistakes: %d", len(bad))
+	}
+	r.log.ErrorContext(ctx, "the new rules are refused; the old ones stay in use", "revision", r.inUse.Load().Revision(), "err", err)
+}
+
+// summary is err in one line.
+func summary(err error) string {
+	bad, ok := errors.AsType[rules.Errors](err)
+	if !ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d wrong; the first: %s: %s", len(bad), bad[0].Place(), bad[0].Message)
+}
