@@ -105,8 +105,8 @@ func (sc scope) compile(src *source, n *yaml.Node, off int, text string) (*expre
 		return fail(g.err.From, "%s", g.err.Message)
 	}
 	if err != nil {
-		at, msg := sc.explain(err)
-		if msg == endsEarly && commented(src, n) {
+		at, msg := sc.explain(text, err)
+		if early := msg == endsEarly || strings.HasSuffix(msg, neverClosed); early && commented(src, n) {
 			msg += "; YAML takes everything after ` #` for a comment: put the expression into quotes or a | block"
 		}
 		return fail(at, "%s", msg)
@@ -127,10 +127,13 @@ var (
 	fetchFrom   = regexp.MustCompile(`^cannot fetch (\S+) from (.+)$`)
 )
 
-const endsEarly = "the expression ends too early"
+const (
+	endsEarly   = "the expression ends too early"
+	neverClosed = "is never closed"
+)
 
 // explain turns an error of expr into a rune offset and words without Go in them.
-func (sc scope) explain(err error) (at int, msg string) {
+func (sc scope) explain(text string, err error) (at int, msg string) {
 	msg = err.Error()
 	if fe, ok := errors.AsType[*file.Error](err); ok {
 		at, msg = fe.From, fe.Message
@@ -138,17 +141,20 @@ func (sc scope) explain(err error) (at int, msg string) {
 	msg, _, _ = strings.Cut(msg, "\n")
 	switch {
 	case unknownName.MatchString(msg):
-		name := unknownName.FindStringSubmatch(msg)[1]
-		if blocked(name) {
-			return at, fmt.Sprintf("%s is not available in rules%s", name, didYouMean(name, functionNames()))
+		return at, sc.unknown(unknownName.FindStringSubmatch(msg)[1], text, at)
+	case strings.HasPrefix(msg, "unexpected token EOF"), strings.HasPrefix(msg, "unexpected end of expression"):
+		if open := unclosed(text); open >= 0 {
+			return open, fmt.Sprintf("this %c %s", []rune(text)[open], neverClosed)
 		}
-		return at, fmt.Sprintf("unknown name %s%s", name, didYouMean(name, sc.names()))
-	case strings.HasPrefix(msg, `unexpected token Operator("=")`):
-		return at, "use == to compare"
-	case strings.HasPrefix(msg, "unexpected token EOF"):
+		if strings.Count(text, "?")-strings.Count(text, "?.")-2*strings.Count(text, "??") > strings.Count(text, ":") {
+			return at, "after condition ? this there has to be : that"
+		}
 		return at, endsEarly
 	case strings.HasPrefix(msg, "exceeds maximum allowed nodes"):
 		return at, "this expression is too large; split it with let"
+	}
+	if hint := syntaxHint(msg, text, at); hint != "" {
+		return at, hint
 	}
 	return at, plainWords(msg)
 }

@@ -60,11 +60,7 @@ func (l *loader) document(text []byte) *yaml.Node {
 func (l *loader) syntax(err error) {
 	add := func(e *yaml.LoadError) {
 		line, col := max(e.Mark.Line, 1), max(e.Mark.Column, 1)
-		msg := "this is not YAML: " + e.Message
-		if strings.Contains(e.Message, "mapping values are not allowed") {
-			msg = "YAML takes the `:` for a key: put the expression into quotes or a | block"
-		}
-		found := l.src.errorf(line, col, "%s", msg)
+		found := l.src.errorf(line, col, "%s", yamlAdvice(e.Message, l.src.line(line), col))
 		if authLine.MatchString(found.Source) && !harmless(found.Source) {
 			found.Source = ""
 		}
@@ -95,7 +91,11 @@ type entry struct {
 // is not known, is a mistake; a nil known allows any.
 func (l *loader) entries(n *yaml.Node, what string, known []string) []entry {
 	if n.Kind != yaml.MappingNode {
-		l.errorf(n, "%s takes keys with values here", what)
+		hint := ""
+		if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, ":") {
+			hint = ": after the `:` of a key there has to be a space"
+		}
+		l.errorf(n, "%s takes keys with values here%s", what, hint)
 		return nil
 	}
 	var out []entry
