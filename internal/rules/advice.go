@@ -128,38 +128,23 @@ func syntaxHint(msg, text string, at int) string {
 	return ""
 }
 
-// kindWord is a type of Go's in the words of a rule author.
-func kindWord(of string) string {
-	switch of {
-	case "string":
-		return "text"
-	case "int", "int64", "float64":
-		return "a number"
-	case "bool":
-		return "true or false"
-	case "time.Time":
-		return "a time"
-	case "time.Duration":
-		return "a duration"
-	case "time.Weekday", "time.Month":
-		return "a part of a date"
-	}
-	return plainWords(of)
-}
-
 func mismatchHint(operator, a, b string) string {
 	has := func(of string) bool { return a == of || b == of }
 	switch {
+	case has("<nil>"), has("nil"):
+		return "; what is nil is missing: ask first whether it is nil, or give a default with ??"
 	case has("time.Weekday"), has("time.Month"):
 		return "; weekday(…) and format(…) give text"
 	case has("time.Time") && has("int"), has("time.Duration") && has("int"):
 		return "; say of what it is a number: minutes(5), hours(1), days(2)"
-	case has("time.Time") && has("string") && operator == "+":
+	case has("time.Time") && has("string") && (operator == "+" || operator == "-"):
 		return `; a length of time is minutes(5) or duration("1h30m")`
 	case has("time.Time") && has("string"):
 		return "; make a time of the text with time(…)"
 	case has("bool") && (operator == "==" || operator == "!="):
 		return "; not and ! belong to what follows right after them: write not (a == b), or a != b"
+	case operator == "%":
+		return "; it takes whole numbers: int(…) makes one"
 	case operator == "+" && has("string"):
 		return "; make text of the other with string(…), or write text with ${…} in it"
 	case has("string") && has("int"):

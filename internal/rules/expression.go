@@ -121,11 +121,7 @@ func commented(src *source, n *yaml.Node) bool {
 	return n.LineComment != "" || (n.Style == 0 && strings.Contains(src.line(n.Line), " #"))
 }
 
-var (
-	wantsOther  = regexp.MustCompile(`^interface conversion: (?:interface \{\}|anything|any) is (.+), not (\S+)`)
-	unknownName = regexp.MustCompile(`^unknown name (\S+)`)
-	fetchFrom   = regexp.MustCompile(`^cannot fetch (\S+) from (.+)$`)
-)
+var unknownName = regexp.MustCompile(`^unknown name (\S+)`)
 
 const (
 	endsEarly   = "the expression ends too early"
@@ -157,30 +153,6 @@ func (sc scope) explain(text string, err error) (at int, msg string) {
 		return at, hint
 	}
 	return at, plainWords(msg)
-}
-
-// plainWords takes the names of Go's types out of a message.
-func plainWords(msg string) string {
-	if m := fetchFrom.FindStringSubmatch(msg); m != nil {
-		if m[2] == "<nil>" {
-			return fmt.Sprintf("cannot take %q from nothing: what stands before it is nil", m[1])
-		}
-		msg = fmt.Sprintf("cannot take %q from %s", m[1], m[2])
-	}
-	if strings.HasPrefix(msg, "invalid operation: int(string)") {
-		return "a field is asked of a list or a text, which has none"
-	}
-	if m := wantsOther.FindStringSubmatch(msg); m != nil {
-		return plainWords(fmt.Sprintf("this takes %s, not %s", strings.Replace(m[2], "string", "text", 1), m[1]))
-	}
-	if strings.Contains(msg, "reflect.Value") || strings.Contains(msg, "reflect:") {
-		return "this does not work with such a value"
-	}
-	return strings.NewReplacer(
-		"map[string]interface {}", "an object", "[]interface {}", "a list", "interface {}", "anything",
-		"time.Time", "time", "time.Duration", "duration", "float64", "number", "<nil>", "nil",
-		"reflect: ", "", "runtime error: ", "",
-	).Replace(msg)
 }
 
 // longest drops every path that only begins another.
