@@ -125,6 +125,7 @@ func TestReloaderWaitsForTheWhole(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { r.watch(ctx, nil) })
+		time.Sleep(lookPause / 2) // each piece is written between two looks
 		for i := len(opens(1)) - 10; i < len(whole); i += 6 {
 			write(t, file, whole[:i])
 			time.Sleep(lookPause)
