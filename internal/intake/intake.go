@@ -49,6 +49,9 @@ type Options struct {
 	Describe func(relay.Action) []string
 	// NewID draws the identity of an event; random if unset.
 	NewID func() string
+	// Pause lets a caller wait before the next look at its job, and reports whether
+	// it waits on; until ctx ends if unset.
+	Pause func(ctx context.Context, d time.Duration) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -57,6 +60,9 @@ func (o Options) withDefaults() Options {
 	o.AcceptTimeout = cmp.Or(o.AcceptTimeout, 5*time.Second)
 	if o.Describe == nil {
 		o.Describe = func(relay.Action) []string { return nil }
+	}
+	if o.Pause == nil {
+		o.Pause = pause
 	}
 	if o.NewID == nil {
 		o.NewID = func() string { return "evt_" + strings.ToLower(rand.Text()[:20]) }

@@ -76,7 +76,7 @@ func (in *Intake) again(ctx context.Context, from archive, l relay.DeadLetter) (
 		ev, p, err = asBefore(l, job)
 		return ev, p, false, err
 	}
-	if ev, err = eventOf(whole); err != nil {
+	if ev, err = EventOf(whole); err != nil {
 		return ev, p, false, fmt.Errorf("the event of dead letter %s: %w", l.ID, err)
 	}
 	rules := *in.rules.Load()
@@ -101,8 +101,8 @@ func asBefore(l relay.DeadLetter, j relay.Job) (relay.Event, relay.Plan, error) 
 	return relay.Event{ID: j.EventID, Trigger: j.Trigger, ReceivedAt: j.ReceivedAt}, p, nil
 }
 
-// eventOf reads an event that the store kept, its numbers as they came in.
-func eventOf(text json.RawMessage) (relay.Event, error) {
+// EventOf reads an event that the store kept, its numbers as they came in.
+func EventOf(text json.RawMessage) (relay.Event, error) {
 	var kept struct {
 		relay.Event
 		Payload json.RawMessage `json:"payload"`

@@ -44,10 +44,8 @@ func (in *Intake) await(ctx context.Context, p relay.Plan, r relay.Receipt, most
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	for pause := firstLook; ; pause = min(pause*3/2, slowestLook) {
-		select {
-		case <-ctx.Done():
+		if !in.o.Pause(ctx, pause) {
 			return seen
-		case <-time.After(pause):
 		}
 		job, ok, err := in.jobs.Job(ctx, r.JobID)
 		if err != nil || !ok {
@@ -59,6 +57,15 @@ func (in *Intake) await(ctx context.Context, p relay.Plan, r relay.Receipt, most
 		if seen = progressOf(p, job, in.jobs.Now()); !seen.open {
 			return seen
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

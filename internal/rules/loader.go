@@ -15,6 +15,8 @@ type loader struct {
 	src    *source
 	getenv func(string) string
 	errs   Errors
+	what   string // the file is, in messages
+	such   string // keys it has, as an example
 }
 
 // lastLine is where n ends, as far as its scalars tell.
@@ -43,14 +45,14 @@ func (l *loader) document(text []byte) *yaml.Node {
 		l.errs = append(l.errs, l.src.errorf(1, 1, "the file is empty"))
 		return nil
 	case len(docs) > 1:
-		l.errorf(&docs[1], "a rule file is one document: remove the --- or make it two files")
+		l.errorf(&docs[1], "%s is one document: remove the --- or make it two files", l.what)
 	}
 	root := &docs[0]
 	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
 		root = root.Content[0]
 	}
 	if root.Kind != yaml.MappingNode {
-		l.errorf(root, "a rule file is a list of keys with values, such as trigger:, auth: and rules:")
+		l.errorf(root, "%s is a list of keys with values, such as %s", l.what, l.such)
 		return nil
 	}
 	return root

@@ -78,7 +78,7 @@ func ruleFiles(fsys fs.FS) ([]string, error) {
 
 // parse reads the YAML of one file and its keys, and no further.
 func parse(src *source, text []byte, getenv func(string) string) *fileLoader {
-	fl := &fileLoader{loader: &loader{src: src, getenv: getenv}, f: &ruleFile{src: src}, keys: map[string]entry{}}
+	fl := &fileLoader{loader: &loader{src: src, getenv: getenv, what: "a rule file", such: "trigger:, auth: and rules:"}, f: &ruleFile{src: src}, keys: map[string]entry{}}
 	root := fl.document(text)
 	if root == nil {
 		return fl

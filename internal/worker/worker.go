@@ -47,6 +47,9 @@ type Options struct {
 	StepTimeout time.Duration // limit on one step, sign-in included; 0 means 8s
 	Poll        time.Duration // the longest time between two looks at the store; 0 means 1s
 	Tidy        time.Duration // how long after its window an object is deleted; 0 means 24h
+
+	// Roll draws a number in [0, 1), which says how long pauses are; random if nil.
+	Roll func() float64
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -55,6 +58,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.StepTimeout = cmp.Or(o.StepTimeout, 8*time.Second)
 	o.Poll = cmp.Or(o.Poll, time.Second)
 	o.Tidy = cmp.Or(o.Tidy, 24*time.Hour)
+	if o.Roll == nil {
+		o.Roll = rand.Float64
+	}
 	if o.StepTimeout >= o.Lease {
 		return o, fmt.Errorf("a step may take %s, which is not shorter than the lease of %s: a slow answer of Kisi would let two workers have one job; make the lease longer", o.StepTimeout, o.Lease)
 	}
@@ -112,6 +118,18 @@ func (w *Worker) Run(ctx context.Context) {
 		if len(claim.Jobs) < free {
 			w.rest(ctx, claim)
 		}
+	}
+}
+
+// WorkOff works off all that is due, one job after the other, and says when the next
+// comes due; zero if none waits. It is for those whose clock stands still meanwhile.
+func (w *Worker) WorkOff(ctx context.Context) (next time.Time, err error) {
+	for {
+		claim, err := w.claim(ctx, 1)
+		if err != nil || len(claim.Jobs) == 0 {
+			return claim.Next, err
+		}
+		w.work(ctx, claim.Jobs[0], w.jobs.Now)
 	}
 }
 
@@ -197,7 +215,7 @@ func (w *Worker) try(ctx context.Context, j *relay.Job, s step, first bool, now 
 		case w.calm <- struct{}{}:
 			defer func() { <-w.calm }()
 		default:
-			postpone(j, s, now().Add(calmPause+rand.N(calmPause)))
+			postpone(j, s, now().Add(calmPause+time.Duration(w.opts.Roll()*float64(calmPause))))
 			return nil, true
 		}
 	}
@@ -241,7 +259,7 @@ func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time
 	if s.op == change || s.op == resolve {
 		a = s.want
 	}
-	l := apply(j, s, out, now(), rand.Float64())
+	l := apply(j, s, out, now(), w.opts.Roll())
 	took := now().Sub(started)
 	if out.Verdict != relay.Untried {
 		j.Note(attempt(a, s, out, started, took))
