@@ -31,7 +31,8 @@ var mayImport = map[string]string{
 	"kisi/kisifake": "",
 	"web":           "relay intake",
 	"app":           "relay rules intake store worker action kisi kisi/kisifake web / /rules /examples",
-	"cli":           "app rules relay store / /rules /examples",
+	"golden":        "relay rules intake store worker action kisi kisi/kisifake",
+	"cli":           "app golden rules relay store / /rules /examples",
 	"chaos":         "kisi/kisifake",
 	"/cmd/doorhook": "cli",
 }

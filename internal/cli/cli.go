@@ -51,6 +51,7 @@ type commands struct {
 	Serve    serveCmd    `cmd:"" help:"Receive triggers and open doors."`
 	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
 	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake."`
+	Test     testCmd     `cmd:"" help:"Run the golden cases beside the rules; --update writes them, --record makes one of an event."`
 	Jobs     jobsCmd     `cmd:"" help:"What bookings ask for and how far it has got; --waiting for what is to come."`
 	Events   eventsCmd   `cmd:"" help:"List what came in."`
 	Dead     deadCmd     `cmd:"" help:"List what was given up, and why."`
@@ -112,7 +113,11 @@ func exitCode(env Env, err error) int {
 		return exitOK
 	case errors.As(err, &bad):
 		fmt.Fprintln(env.Err, bad)
-		fmt.Fprintf(env.Err, "doorhook: %s in the rules; nothing was started\n", count(len(bad), "mistake"))
+		where := "the rules; nothing was started"
+		if _, ok := errors.AsType[untested](err); ok {
+			where = "the rules and the cases; no case was run"
+		}
+		fmt.Fprintf(env.Err, "doorhook: %s in %s\n", count(len(bad), "mistake"), where)
 		return exitBadRules
 	}
 	// What went wrong may quote what a sender chose: one line, and no more.
