@@ -86,9 +86,9 @@ func diff(want, got []string) []Line {
 	for i := range common {
 		common[i] = make([]int, len(got)+1)
 	}
-	for i := len(want) - 1; i >= 0; i-- {
-		for j := len(got) - 1; j >= 0; j-- {
-			if common[i][j] = max(common[i+1][j], common[i][j+1]); want[i] == got[j] {
+	for i, w := range slices.Backward(want) {
+		for j, g := range slices.Backward(got) {
+			if common[i][j] = max(common[i+1][j], common[i][j+1]); w == g {
 				common[i][j] = common[i+1][j+1] + 1
 			}
 		}

@@ -85,8 +85,14 @@ type reader struct {
 	set *rules.Set // nil if the rules are wrong: then no trigger is known
 }
 
-// parse reads the cases in text, the file name in the folder dir.
+// parse reads the cases in text, the file name in the folder dir. A mistake at the top
+// of the file is one, however many cases it is read for.
 func parse(dir, name string, text []byte, set *rules.Set) (*file, rules.Errors) {
+	f, errs := parseAll(dir, name, text, set)
+	return f, slices.CompactFunc(errs, func(a, b *rules.Error) bool { return *a == *b })
+}
+
+func parseAll(dir, name string, text []byte, set *rules.Set) (*file, rules.Errors) {
 	f := &file{name: name, shown: path.Join(dir, name), text: text, keys: map[string]rules.Entry{}}
 	strict, root := rules.ReadStrict(dir, name, text, "a file of cases", "trigger:, now: and cases:")
 	r := &reader{Strict: strict, dir: dir, set: set}
@@ -137,7 +143,7 @@ func (r *reader) oneCase(n *yaml.Node, outer map[string]rules.Entry) *Case {
 		}
 	}
 	c.events = append(c.events, r.event(n, keys, keys, outer))
-	r.clock(n, c, outer)
+	r.clock(n, c, keys, outer)
 	if e, ok := keys["until"]; ok {
 		c.until = r.time(e)
 	}
@@ -227,11 +233,12 @@ func (r *reader) body(n *yaml.Node, keys map[string]rules.Entry, ev *event) {
 
 // clock gives every event its time. One that has none of its own comes with the one
 // before it.
-func (r *reader) clock(n *yaml.Node, c *Case, outer map[string]rules.Entry) {
+func (r *reader) clock(n *yaml.Node, c *Case, keys, outer map[string]rules.Entry) {
 	last := &c.events[len(c.events)-1]
 	var at time.Time
-	if e, ok := outer["now"]; ok {
-		at = r.time(e)
+	whole, ok := outer["now"]
+	if ok {
+		at = r.time(whole)
 	}
 	if at.IsZero() || !last.now.IsZero() && last.now.Before(at) {
 		at = last.now
@@ -246,7 +253,7 @@ func (r *reader) clock(n *yaml.Node, c *Case, outer map[string]rules.Entry) {
 		}
 		at = ev.now
 	}
-	if at.IsZero() {
+	if _, own := keys["now"]; at.IsZero() && !own && !ok {
 		r.Errorf(n, "now: is missing, here and at the top of the file: say when the event comes in, as 2026-11-22T16:00:00Z")
 	}
 }

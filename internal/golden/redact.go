@@ -3,6 +3,7 @@ package golden
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ type redactor struct {
 	phrases  []string        // of the literals those that may stand within a text, the longest first
 	people   map[string]int
 	phones   map[string]int
-	texts    int // that were replaced
+	masked   int // how often a text was masked
+	texts    int // that were masked, in a part or whole
 }
 
 func newRedactor(literals map[string]bool) *redactor {
@@ -87,9 +89,9 @@ func wordsOf(key string) []string {
 func (r *redactor) event(ev relay.Event) relay.Event {
 	ev.Payload = r.value(ev.Payload, neutral)
 	headers := map[string]any{}
-	for name, v := range ev.Headers {
+	for _, name := range slices.Sorted(maps.Keys(ev.Headers)) {
 		if name == "Content-Type" || name == "Idempotency-Key" || r.literals[strings.ToLower(name)] {
-			headers[name] = r.value(v, topicOf(name, neutral))
+			headers[name] = r.value(ev.Headers[name], topicOf(name, neutral))
 		}
 	}
 	ev.Headers = headers
@@ -116,8 +118,8 @@ func (r *redactor) value(v any, t topic) any {
 		return out
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for name, inner := range v {
-			out[r.text(name, neutral)] = r.value(inner, topicOf(name, t))
+		for _, name := range slices.Sorted(maps.Keys(v)) { // who is the first person does not change from run to run
+			out[r.text(name, neutral)] = r.value(v[name], topicOf(name, t))
 		}
 		return out
 	}
@@ -134,6 +136,15 @@ var (
 
 // text replaces what speaks of people in a text that stands under a key of topic t.
 func (r *redactor) text(text string, t topic) string {
+	before := r.masked
+	text = r.replaced(text, t)
+	if r.masked > before {
+		r.texts++
+	}
+	return text
+}
+
+func (r *redactor) replaced(text string, t topic) string {
 	if r.literals[strings.ToLower(text)] && t != secret {
 		return text
 	}
@@ -243,7 +254,7 @@ func (r *redactor) mask(text string, known bool) string {
 		rest, before = rest[len(string(c)):], c
 	}
 	if b.String() != text {
-		r.texts++
+		r.masked++
 	}
 	return b.String()
 }

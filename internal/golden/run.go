@@ -130,8 +130,11 @@ func (w *world) parts(ctx context.Context, answer any, last relay.Plan) ([]part,
 		return nil, err
 	}
 	return []part{
-		{name: "answer", value: answer}, {name: "actions", value: actions(last)}, {name: "requests", value: w.requests()},
-		{name: "kisi", value: w.standing()}, {name: "dead", value: dead},
+		{name: "answer", value: answer},
+		{name: "actions", value: actions(last)},
+		{name: "requests", value: w.requests()},
+		{name: "kisi", value: w.standing()},
+		{name: "dead", value: dead},
 	}, nil
 }
 

@@ -84,9 +84,14 @@ func (w *world) standing() any {
 	out := []any{}
 	for _, l := range w.kisi.GroupLinks() {
 		out = append(out, fields{{"group_link " + strconv.FormatInt(l.ID, 10), inOrder(relay.GroupLink, fields{
-			{"group_id", number(l.GroupID)}, {"name", l.Name}, {"email", filled(l.Email)}, {"phone", filled(l.Phone)},
-			{"valid_from", moment(l.ValidFrom)}, {"valid_until", moment(l.ValidUntil)},
-			{"quick_response_code_type", filled(l.QuickResponseCodeType)}, {"link_enabled", l.LinkEnabled},
+			{"group_id", number(l.GroupID)},
+			{"name", l.Name},
+			{"email", filled(l.Email)},
+			{"phone", filled(l.Phone)},
+			{"valid_from", moment(l.ValidFrom)},
+			{"valid_until", moment(l.ValidUntil)},
+			{"quick_response_code_type", filled(l.QuickResponseCodeType)},
+			{"link_enabled", l.LinkEnabled},
 		})}})
 	}
 	for _, s := range w.kisi.Schedules() {
@@ -101,8 +106,12 @@ func scheduleFields(s kisifake.Schedule) fields {
 		of = "group_id"
 	}
 	return inOrder(relay.Schedule, fields{
-		{of, number(s.ScheduleableID)}, {"starts_at", moment(s.StartsAt)}, {"ends_at", moment(s.EndsAt)},
-		{"name", s.Name}, {"consequence", s.Consequence}, {"override", s.Override},
+		{of, number(s.ScheduleableID)},
+		{"starts_at", moment(s.StartsAt)},
+		{"ends_at", moment(s.EndsAt)},
+		{"name", s.Name},
+		{"consequence", s.Consequence},
+		{"override", s.Override},
 	})
 }
 

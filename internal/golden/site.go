@@ -166,10 +166,10 @@ func canonical(header string) string { return textproto.CanonicalMIMEHeaderKey(h
 // options are a Kisi that has every lock and group that actions name, and takes all of
 // them. Of a group whose locks are asked for, the case has to say which those are; 0
 // if all is known.
-func (s story) options(actions []relay.Action) (o kisifake.Options, unknown int64) {
+func (c story) options(actions []relay.Action) (o kisifake.Options, unknown int64) {
 	groups := map[int64][]int64{}
 	locks := map[int64]bool{}
-	for id, of := range s.groups {
+	for id, of := range c.groups {
 		groups[id] = of
 		for _, lock := range of {
 			locks[lock] = true

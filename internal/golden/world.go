@@ -24,7 +24,7 @@ const (
 	forever  = 100 * 365 * 24 * time.Hour
 
 	// What goes on for ever, as the taking back of what Kisi does not delete, is cut.
-	mostRequests = 300
+	mostRequests = 100
 	mostLooks    = 10_000
 )
 
