@@ -143,7 +143,7 @@ func (c testCmd) record(ctx context.Context, env Env, suite *golden.Suite) error
 		return printJSON(env.Out, made)
 	}
 	fmt.Fprintf(env.Out, "%s:%d: the case %q was added.\n", made.File, made.Line, clean(made.Name))
-	fmt.Fprintf(env.Out, "Replaced: %s, %s, %s.\n", count(made.People, "mail box"), count(made.Phones, "phone number"), count(made.Texts, "text"))
+	fmt.Fprintf(env.Out, "Replaced: %s, %s, %s.\n", count(made.People, "e-mail"), count(made.Phones, "phone number"), count(made.Texts, "text"))
 	fmt.Fprintln(env.Out, "Read it before you commit it: whether nothing else in it speaks of a person, and whether what it wants is right. It wants what comes of it today.")
 	return nil
 }

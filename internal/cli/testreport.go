@@ -88,7 +88,7 @@ func (t testReport) printFailure(r golden.Result) {
 		fmt.Fprintln(t.out, "    it wants nothing yet: doorhook test --update writes what comes of it")
 	}
 	for _, d := range r.Differences {
-		fmt.Fprintf(t.out, "  %s:%d: %s is not as it is wanted (- wanted, + came)\n", clean(r.File), d.Line, d.Part)
+		fmt.Fprintf(t.out, "  %s:%d: %s: not as it is wanted (- wanted, + came)\n", clean(r.File), d.Line, d.Part)
 		t.printDiff(d.Lines)
 	}
 }

@@ -140,6 +140,24 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
+// TestPause is about who lets callers wait in a way of its own.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		store := &shelf{now: time.Now, job: jobWith(1, held("front#0", relay.Retrying, 0))}
+		o := options()
+		left := 3
+		o.Pause = func(context.Context, time.Duration) bool { left--; return left > 0 }
+		a, err := New(book{trigger: open("skedda"), plan: planOf(unlock("front"))}, store, o).Receive(t.Context(), waitingRequest("10"))
+		if err != nil || a.Status != relay.Pending || store.looks != 2 {
+			t.Errorf("%v after %d looks (%v), want %s after 2", a.Status, store.looks, err, relay.Pending)
+		}
+		if d := time.Since(start); d != 0 {
+			t.Errorf("it waited %s", d)
+		}
+	})
+}
+
 func TestActionsFallDueWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		soon := unlock("soon")
