@@ -41,6 +41,9 @@ type Redis struct {
 // is loaded and every change is kept there; one process at a time may have it.
 func Open(dir string) (*Redis, error) { return open(dir, time.Now, createFile) }
 
+// OpenIn starts one in memory whose clock is now, by which keys expire.
+func OpenIn(now func() time.Time) (*Redis, error) { return open("", now, createFile) }
+
 func open(dir string, now func() time.Time, create creator) (*Redis, error) {
 	r, err := start(now)
 	if err != nil {

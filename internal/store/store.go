@@ -62,7 +62,12 @@ func (s *Store) connect(url string) (err error) {
 		s.rdb, err = newClient(url)
 		return err
 	}
-	if s.embedded, err = embedded.Open(s.opts.Data); err != nil {
+	if s.opts.Now != nil && s.opts.Data == "" {
+		s.embedded, err = embedded.OpenIn(s.opts.Now)
+	} else {
+		s.embedded, err = embedded.Open(s.opts.Data)
+	}
+	if err != nil {
 		return err
 	}
 	s.rdb = embeddedClient(s.embedded)
