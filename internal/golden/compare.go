@@ -2,6 +2,7 @@ package golden
 
 import (
 	"slices"
+	"strings"
 
 	"doorhook/internal/relay"
 )
@@ -71,7 +72,8 @@ func withoutDefaults(v any) any {
 	one, _ := v.(fields)
 	for i, f := range one {
 		if args, ok := f.value.(fields); ok {
-			one[i].value = slices.DeleteFunc(args, func(arg field) bool { return isDefault(relay.Kind(f.name), arg) })
+			kind, _, _ := strings.Cut(f.name, " ") // of what stands in Kisi, its id follows
+			one[i].value = slices.DeleteFunc(args, func(arg field) bool { return isDefault(relay.Kind(kind), arg) })
 		}
 	}
 	return v
