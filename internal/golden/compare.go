@@ -3,6 +3,7 @@ package golden
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"doorhook/internal/relay"
 )
@@ -28,7 +29,7 @@ func (c *Case) compare(out outcome) []Difference {
 	}
 	for _, p := range c.want.parts {
 		got := p.named(out)
-		if lines := diff(lines(p.like(got)), lines(got)); slices.ContainsFunc(lines, Line.differs) {
+		if lines := diff(lines(p.like(got, out.zone)), lines(got)); slices.ContainsFunc(lines, Line.differs) {
 			all = append(all, Difference{p.name, p.entry.Key.Line, lines})
 		}
 	}
@@ -40,7 +41,7 @@ func (l Line) differs() bool { return l.Sign != " " }
 // named is the part of out that p wants, of an answer no more fields than it wants.
 func (p part) named(out outcome) part {
 	i := slices.IndexFunc(out.parts, func(o part) bool { return o.name == p.name })
-	got := part{name: p.name, value: plain(out.parts[i].value)}
+	got := part{name: p.name, value: plain(out.parts[i].value, out.zone)}
 	if p.name != "answer" {
 		return got
 	}
@@ -57,8 +58,8 @@ func (p part) named(out outcome) part {
 
 // like is p as got would be written: what has no order, in its order, and without what
 // is so by default.
-func (p part) like(got part) part {
-	v := plain(p.value)
+func (p part) like(got part, zone *time.Location) part {
+	v := plain(p.value, zone)
 	if list, ok := v.([]any); ok {
 		for i := range list {
 			list[i] = withoutDefaults(list[i])

@@ -51,6 +51,7 @@ func (s *Suite) Record(ctx context.Context, kept relay.Record, into string) (Rec
 	}
 	r := newRedactor(s.set.Literals(ev.Trigger))
 	clean := r.event(ev)
+	clean.ReceivedAt = clean.ReceivedAt.In(s.set.Zone(ev.Trigger)) // as the rules show it
 	out := Recorded{File: path.Join(s.dir, into), People: len(r.people), Phones: len(r.phones), Texts: r.texts}
 	if was, is := decision(s.set.Plan(ev)), decision(s.set.Plan(clean)); was != is {
 		out.Before, out.After = was, is

@@ -18,6 +18,7 @@ import (
 type outcome struct {
 	parts   []part              // all there are, in order
 	matched map[string][]string // rules, by trigger
+	zone    *time.Location      // of the last event's trigger: times are written in it
 }
 
 // run tells the story of c to a doorhook of its own.
@@ -46,6 +47,7 @@ func (c story) run(ctx context.Context, set *rules.Set) (out outcome, err error)
 		}
 	}
 	last := w.rules.last().plan
+	out.zone = set.Zone(c.events[len(c.events)-1].trigger)
 	if err := w.pass(ctx, until); err != nil {
 		return out, err
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -78,14 +79,14 @@ func (f *file) edits(r Result) ([]edit, error) {
 		return nil, fmt.Errorf("%s:%d: the case %q stands within { }: write it as a block, one key a line, so that there is room for what it wants", f.shown, c.Line, c.Name)
 	}
 	if c.want == nil {
-		return []edit{f.insert(c, field{"want", wanted(r.outcome.parts)})}, nil
+		return []edit{f.insert(c, field{"want", wanted(r.outcome)})}, nil
 	}
 	if c.want.entry.Node.Style&yaml.FlowStyle != 0 {
 		var parts []part
 		for _, p := range c.want.parts {
 			parts = append(parts, p.named(r.outcome))
 		}
-		return []edit{f.replace(c.want.entry, field{"want", shown(parts)})}, nil
+		return []edit{f.replace(c.want.entry, field{"want", shown(parts, r.outcome.zone)})}, nil
 	}
 	var edits []edit
 	for _, p := range c.want.parts {
@@ -98,14 +99,14 @@ func (f *file) edits(r Result) ([]edit, error) {
 }
 
 // wanted are the parts that a case is given; no dead letters are not worth a line.
-func wanted(parts []part) fields {
-	return shown(slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.name == "dead" && len(p.value.([]any)) == 0 }))
+func wanted(out outcome) fields {
+	return shown(slices.DeleteFunc(slices.Clone(out.parts), func(p part) bool { return p.name == "dead" && len(p.value.([]any)) == 0 }), out.zone)
 }
 
-func shown(parts []part) fields {
+func shown(parts []part, zone *time.Location) fields {
 	out := fields{}
 	for _, p := range parts {
-		out = append(out, field{p.name, plain(p.value)})
+		out = append(out, field{p.name, plain(p.value, zone)})
 	}
 	return out
 }

@@ -136,25 +136,25 @@ func (r *reader) float(n *yaml.Node) any {
 	return json.Number(strconv.FormatFloat(f, 'f', -1, 64))
 }
 
-// plain is v with its times in UTC and its whole numbers without a point, so that what
+// plain is v with its times in zone and its whole numbers without a point, so that what
 // means the same reads the same.
-func plain(v any) any {
+func plain(v any, zone *time.Location) any {
 	switch v := v.(type) {
 	case fields:
 		out := make(fields, len(v))
 		for i, f := range v {
-			out[i] = field{f.name, plain(f.value)}
+			out[i] = field{f.name, plain(f.value, zone)}
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = plain(v[i])
+			out[i] = plain(v[i], zone)
 		}
 		return out
 	case string:
 		if t, err := time.Parse(time.RFC3339, v); err == nil {
-			return stamp(t)
+			return stamp(t.In(zone))
 		}
 	case json.Number:
 		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") {
@@ -273,7 +273,6 @@ func isPlain(text string) bool {
 	return val.Kind == yaml.ScalarNode && val.Style == 0 && textual && val.Value == text && key.Value == text && val.LineComment == ""
 }
 
-// stamp writes a time as Kisi takes it.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+func stamp(t time.Time) string { return t.Format(time.RFC3339Nano) }
 
 func sorted[V any](m map[int64]V) []int64 { return slices.Sorted(maps.Keys(m)) }

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"doorhook/internal/relay"
 )
@@ -141,6 +142,14 @@ func (s *Set) Rules(trigger string) int { return len(s.files[trigger].rules) }
 
 // File is the file of a trigger, as it is called in messages.
 func (s *Set) File(trigger string) string { return s.files[trigger].src.name }
+
+// Zone is the time zone of a trigger, UTC if its file names none.
+func (s *Set) Zone(trigger string) *time.Location {
+	if zone := s.files[trigger].zone; zone != nil {
+		return zone
+	}
+	return time.UTC
+}
 
 // Zones names the time zones of all triggers, sorted.
 func (s *Set) Zones() []string {
