@@ -28,13 +28,33 @@ type Action struct {
 	At       time.Time       `json:"at,omitzero"`        // when to tell Kisi; zero is at once
 	NotAfter time.Time       `json:"not_after,omitzero"` // when it is too late; zero is never
 	Ends     time.Time       `json:"ends,omitzero"`      // when its window ends; zero has none
+	Limits   *Limits         `json:"limits,omitempty"`   // what can be told only when the locks of its group are known; nil has none
+}
+
+// Limits are what the locks of a group have to keep to before it is opened to anybody.
+type Limits struct {
+	MaxDoors int     `json:"max_doors,omitempty"` // how many locks it may have; 0 allows any number
+	Never    []int64 `json:"never,omitempty"`     // locks that are never opened
 }
 
 // Same reports whether a and b ask for the same thing, so that one which was
 // carried out serves for the other. When Kisi was to be told matters only for
-// an unlock, which has no window of its own.
+// an unlock, which has no window of its own. Limits do not matter: a new one takes
+// nothing back that was granted.
 func (a Action) Same(b Action) bool {
 	return a.Kind == b.Kind && bytes.Equal(a.Args, b.Args) && (a.Kind != Unlock || a.At.Equal(b.At))
+}
+
+// Opens is the lock, or the group of locks, that a is for; the other is 0.
+func (a Action) Opens() (lock, group int64) {
+	var args struct {
+		LockID  int64 `json:"lock_id"`
+		GroupID int64 `json:"group_id"`
+	}
+	if err := json.Unmarshal(a.Args, &args); err != nil {
+		return 0, 0
+	}
+	return args.LockID, args.GroupID
 }
 
 // Starts is when a's window begins; zero if it has none, or begins at once.

@@ -15,6 +15,9 @@ var (
 	ErrUntried = errors.New("it was not attempted")
 	// ErrLeaseLost says that a worker no longer holds the job it wanted to save.
 	ErrLeaseLost = errors.New("the lease on this job has run out or passed to another worker")
+	// ErrLimit begins what is said of an action that goes beyond a limit of its rule
+	// file, by the name that the limit has there.
+	ErrLimit = errors.New("limits")
 )
 
 // Event is one thing that happened. It does not change after it was received.
@@ -53,12 +56,17 @@ type Plan struct {
 	Respond   []NamedValue // extra fields of the answer, in the order of the file
 	Problems  []Problem    // what went wrong, in the order of the file
 	Fatal     bool         // nothing at all could be decided; Problems says why
+	Revision  string       // of the rules that decided
+	// GrantsPerMinute is how many actions all events of the trigger may be granted in
+	// any minute; 0 has no limit.
+	GrantsPerMinute int
 }
 
 // Match is a rule that matched and what it asks for.
 type Match struct {
 	Rule    string   `json:"rule"`
 	Actions []Action `json:"actions"`
+	Place   int      `json:"place,omitempty"` // of the rule in its file; the first is 0
 }
 
 // Actions are the actions of all rules, in the order of the file.
@@ -134,20 +142,22 @@ type Receipt struct {
 	Status  Status
 	JobID   string // "" if the event left no job
 	EventID string
-	Changes int64 // the job's change count with this event in it
+	Changes int64  // the job's change count with this event in it
+	Error   string // with Failed: why, if it is not that nothing could be decided
 }
 
 // Record is an event as the list of events keeps it.
 type Record struct {
-	ID      string          `json:"id"` // its place in the list, which rises
-	At      time.Time       `json:"at"`
-	Trigger string          `json:"trigger"`
-	EventID string          `json:"event_id"`
-	Status  Status          `json:"status"`
-	JobID   string          `json:"job_id,omitempty"`
-	Rules   string          `json:"rules,omitempty"` // the names of those that matched
-	Event   json.RawMessage `json:"event,omitempty"` // the whole event, unless it is very large
-	Size    int64           `json:"size,omitempty"`  // of the event that was too large to keep, in bytes
+	ID       string          `json:"id"` // its place in the list, which rises
+	At       time.Time       `json:"at"`
+	Trigger  string          `json:"trigger"`
+	EventID  string          `json:"event_id"`
+	Status   Status          `json:"status"`
+	JobID    string          `json:"job_id,omitempty"`
+	Rules    string          `json:"rules,omitempty"`    // the names of those that matched
+	Revision string          `json:"revision,omitempty"` // of the rules that decided
+	Event    json.RawMessage `json:"event,omitempty"`    // the whole event, unless it is very large
+	Size     int64           `json:"size,omitempty"`     // of the event that was too large to keep, in bytes
 }
 
 // Replay is what the store has to know when an event is accepted once more.
@@ -167,16 +177,17 @@ type Replayed struct {
 
 // DeadLetter is an action or an event that gave up. It is kept and can be replayed.
 type DeadLetter struct {
-	ID      string    `json:"id"` // derived, so that a repeat replaces it
-	At      time.Time `json:"at"`
-	Cause   Cause     `json:"cause"`
-	Trigger string    `json:"trigger"`
-	EventID string    `json:"event_id,omitempty"`
-	JobID   string    `json:"job_id,omitempty"`
-	Rule    string    `json:"rule,omitempty"`
-	Action  *Action   `json:"action,omitempty"`
-	Error   string    `json:"error"`
-	Problem *Problem  `json:"problem,omitempty"`
+	ID       string    `json:"id"` // derived, so that a repeat replaces it
+	At       time.Time `json:"at"`
+	Cause    Cause     `json:"cause"`
+	Trigger  string    `json:"trigger"`
+	EventID  string    `json:"event_id,omitempty"`
+	JobID    string    `json:"job_id,omitempty"`
+	Rule     string    `json:"rule,omitempty"`
+	Action   *Action   `json:"action,omitempty"`
+	Error    string    `json:"error"`
+	Problem  *Problem  `json:"problem,omitempty"`
+	Revision string    `json:"revision,omitempty"` // of the rules that decided
 
 	// Of all letters of a rule fault, the first has the whole event and the ids of
 	// the others, which have its id: an event may be large, and fifty rules may fail.
@@ -192,5 +203,5 @@ type Cause string
 const (
 	ByKisi  Cause = "kisi"  // Kisi rejected the action for good
 	ByRelay Cause = "relay" // doorhook or the network was at fault until it was too late
-	ByRule  Cause = "rule"  // a rule could not be computed
+	ByRule  Cause = "rule"  // a rule could not be computed, or went beyond a limit
 )

@@ -22,8 +22,9 @@ type Job struct {
 	// whether it had no version.
 	ReceivedAt  time.Time `json:"received_at,omitzero"`
 	Unversioned bool      `json:"unversioned,omitempty"`
-	Record      string    `json:"record,omitempty"` // where the newest event stands in the list of events
-	DueAt       time.Time `json:"due_at,omitzero"`  // when it is looked at next; zero is not before something happens
+	Record      string    `json:"record,omitempty"`   // where the newest event stands in the list of events
+	Revision    string    `json:"revision,omitempty"` // of the rules that decided on it
+	DueAt       time.Time `json:"due_at,omitzero"`    // when it is looked at next; zero is not before something happens
 
 	Want     []Action  `json:"want"`
 	Have     []Held    `json:"have"`

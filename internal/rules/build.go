@@ -59,6 +59,9 @@ func (b builder) action(i int, x *effect, at time.Time) ([]relay.Action, error) 
 		return nil, err
 	}
 	a := relay.Action{Rule: b.rule.name, Kind: x.kind, At: at, Key: b.rule.name + "#" + strconv.Itoa(i+1)}
+	if err := b.within(x, at, args); err != nil {
+		return nil, err
+	}
 	if err := b.window(x, &a, args); err != nil {
 		return nil, err
 	}
@@ -71,6 +74,9 @@ func (b builder) action(i int, x *effect, at time.Time) ([]relay.Action, error) 
 	}
 	if _, ok := args["name"]; !ok && x.kind != relay.Unlock {
 		args["name"] = b.defaultName() // Kisi requires one for a link, and it makes a schedule findable
+	}
+	if _, ok := args["group_id"]; ok {
+		a.Limits = b.run.file.limits.group
 	}
 	return b.perLock(a, args), nil
 }
@@ -159,10 +165,7 @@ func blank(v any) bool {
 
 // window checks the window of a, and notes its end.
 func (b builder) window(x *effect, a *relay.Action, args map[string]any) error {
-	from, until := "starts_at", "ends_at"
-	if a.Kind == relay.GroupLink {
-		from, until = "valid_from", "valid_until"
-	}
+	from, until := windowOf(a.Kind)
 	start, hasStart := args[from].(time.Time)
 	end, hasEnd := args[until].(time.Time)
 	if a.Kind == relay.Schedule { // Kisi ignores seconds: keep every second of the window
@@ -178,6 +181,14 @@ func (b builder) window(x *effect, a *relay.Action, args map[string]any) error {
 		a.Ends = end
 	}
 	return nil
+}
+
+// windowOf names the fields of a window.
+func windowOf(k relay.Kind) (from, until string) {
+	if k == relay.GroupLink {
+		return "valid_from", "valid_until"
+	}
+	return "starts_at", "ends_at"
 }
 
 // notAfter is when it is too late for a: when its window ends, for an unlock 60

@@ -23,6 +23,7 @@ type ruleFile struct {
 	id, booking, version, cancelled *expression // nil if the file has none
 
 	tables  map[string]any
+	limits  limits
 	scope   scope // of expressions outside rules
 	lets    []*let
 	slots   int // values of lets in a run
@@ -63,7 +64,7 @@ type effect struct {
 }
 
 var (
-	fileKeys = []string{"trigger", "from", "auth", "timezone", "id", "booking", "version", "cancelled", "tables", "let", "respond", "rules"}
+	fileKeys = []string{"trigger", "from", "auth", "timezone", "id", "booking", "version", "cancelled", "limits", "tables", "let", "respond", "rules"}
 	ruleKeys = []string{"name", "when", "each", "let", "at", "expires", "do"}
 	authKeys = []string{"bearer", "basic", "header", "query", "none"}
 

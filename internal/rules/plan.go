@@ -20,10 +20,10 @@ const (
 func (s *Set) Plan(ev relay.Event) relay.Plan {
 	f, ok := s.files[ev.Trigger]
 	if !ok {
-		return relay.Plan{Fatal: true, Problems: []relay.Problem{{Message: "no such trigger"}}}
+		return relay.Plan{Fatal: true, Revision: s.revision, Problems: []relay.Problem{{Message: "no such trigger"}}}
 	}
 	r := newRun(f, ev)
-	p := relay.Plan{}
+	p := relay.Plan{Revision: s.revision, GrantsPerMinute: f.limits.grants}
 	r.identify(ev, &p)
 	if len(p.Problems) > 0 { // who or what is meant is not known: nothing may change
 		p.Fatal = true
@@ -127,11 +127,14 @@ func (r *run) yes(e *expression) (bool, error) {
 // rules evaluates all rules. One that fails silences no other, and what it
 // wanted before stays wanted.
 func (r *run) rules(ev relay.Event, p *relay.Plan) {
-	failed, actions := 0, 0
-	for _, ru := range r.file.rules {
+	failed, actions, doors := 0, 0, map[door]bool{}
+	for i, ru := range r.file.rules {
 		wants, err := r.rule(ru, ev, p)
 		if err == nil && actions+len(wants) > maxActions {
 			err = ru.tooMany()
+		}
+		if err == nil {
+			err = r.opens(ru, doors, wants)
 		}
 		if err != nil {
 			failed++
@@ -141,7 +144,7 @@ func (r *run) rules(ev relay.Event, p *relay.Plan) {
 		}
 		if len(wants) > 0 {
 			actions += len(wants)
-			p.Rules = append(p.Rules, relay.Match{Rule: ru.name, Actions: wants})
+			p.Rules = append(p.Rules, relay.Match{Rule: ru.name, Actions: wants, Place: i})
 		}
 	}
 	p.Fatal = failed > 0 && failed == len(r.file.rules)

@@ -156,12 +156,18 @@ func render(p relay.Plan) string {
 	if p.Cancelled {
 		line("cancelled")
 	}
+	if p.GrantsPerMinute > 0 {
+		line("grants a minute: %d", p.GrantsPerMinute)
+	}
 	for _, m := range p.Rules {
 		line("rule %q", m.Rule)
 		for _, a := range m.Actions {
 			line("  %s [%s]", a.Kind, a.Key)
 			line("    %s", a.Args)
 			line("    at %s, not after %s, ends %s", clock(a.At), clock(a.NotAfter), clock(a.Ends))
+			if a.Limits != nil {
+				line("    of the group at most %d doors, never %v", a.Limits.MaxDoors, a.Limits.Never)
+			}
 		}
 	}
 	for _, name := range p.Undecided {

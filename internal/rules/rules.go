@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -42,11 +43,12 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 		rev.add(name, text)
 		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, getenv))
 	}
-	shared := sharedTables(parsed)
+	shared, common := sharedTables(parsed), sharedLimits(parsed)
 	set := &Set{files: map[string]*ruleFile{}, revision: rev.String()}
 	for _, fl := range parsed {
-		if _, ok := fl.keys["trigger"]; ok {
+		if fl.triggers() {
 			fl.load(shared)
+			fl.f.limits = common.and(fl.limitsOf())
 			set.add(fl)
 		}
 		errs = append(errs, fl.errs...)
@@ -87,20 +89,32 @@ func parse(src *source, text []byte, getenv func(string) string) *fileLoader {
 	for _, e := range fl.entries(root, "a rule file", fileKeys) {
 		fl.keys[e.name] = e
 	}
-	_, trigger := fl.keys["trigger"]
-	_, tables := fl.keys["tables"]
-	if !trigger && (!tables || len(fl.keys) > 1) && len(fl.errs) == 0 {
-		fl.errorf(root, "trigger: is missing; a file without it holds tables: alone")
+	if !fl.triggers() && !fl.shares() && len(fl.errs) == 0 {
+		fl.errorf(root, "trigger: is missing; a file without it holds tables: and limits: alone")
 	}
 	return fl
 }
 
-// sharedTables are those of the files that hold nothing else.
+// triggers reports whether the file is a trigger's.
+func (fl *fileLoader) triggers() bool {
+	_, ok := fl.keys["trigger"]
+	return ok
+}
+
+// shares reports whether the file holds nothing but what is for all files.
+func (fl *fileLoader) shares() bool {
+	others := maps.Clone(fl.keys)
+	delete(others, "tables")
+	delete(others, "limits")
+	return len(fl.keys) > 0 && len(others) == 0
+}
+
+// sharedTables are those of the files without a trigger.
 func sharedTables(parsed []*fileLoader) map[string]any {
 	shared := map[string]any{}
 	for _, fl := range parsed {
 		e, ok := fl.keys["tables"]
-		if _, trigger := fl.keys["trigger"]; !ok || trigger {
+		if !ok || fl.triggers() {
 			continue
 		}
 		for name, t := range fl.tablesOf(e.node) {

@@ -1,0 +1,48 @@
+package rules
+
+import (
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"doorhook/internal/relay"
+)
+
+func TestInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Second / 2:                         "less than a second",
+		time.Second:                             "1 second",
+		90 * time.Minute:                        "1 hour 30 minutes",
+		400*24*time.Hour + 2*time.Hour:          "400 days 2 hours",
+		24*time.Hour + time.Minute + 40_500_000: "1 day 1 minute",
+	} {
+		if got := inWords(d); got != want {
+			t.Errorf("%s is %q, want %q", d, got, want)
+		}
+	}
+}
+
+// TestPlanSaysWhoDecided: by which rules, and where in its file each of them stands.
+func TestPlanSaysWhoDecided(t *testing.T) {
+	const file = "trigger: t\nauth: {none: true}\nid: payload.id.x\nrules:\n" +
+		"  - {name: z, do: [{unlock: {lock_id: 1}}]}\n  - {name: no, when: false, do: [{unlock: {lock_id: 1}}]}\n  - {name: a, do: [{unlock: {lock_id: 1}}]}\n"
+	set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(file)}}, "rules", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := func(trigger string, payload any) relay.Plan {
+		p := set.Plan(relay.Event{Trigger: trigger, ReceivedAt: received, Payload: payload})
+		if p.Revision != set.Revision() {
+			t.Errorf("%s %v: revision %q, want %q", trigger, payload, p.Revision, set.Revision())
+		}
+		return p
+	}
+	p := plan("t", map[string]any{"id": map[string]any{"x": 1}})
+	if len(p.Rules) != 2 || p.Rules[0].Place != 0 || p.Rules[1].Place != 2 {
+		t.Errorf("%+v", p.Rules)
+	}
+	if p = plan("t", map[string]any{"id": 1}); !p.Fatal {
+		t.Error("its identity can be computed")
+	}
+	plan("u", nil)
+}
