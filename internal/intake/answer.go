@@ -43,6 +43,9 @@ func answerTo(ev relay.Event, p relay.Plan, r relay.Receipt) Answer {
 	a := answerFrom(ev, p)
 	a.Status, a.JobID = r.Status, r.JobID
 	a.Errors = problemTexts(p)
+	if r.Error != "" {
+		a.Errors = append([]string{r.Error}, a.Errors...)
+	}
 	for _, action := range p.Actions() {
 		if action.Expired(ev.ReceivedAt) {
 			a.Errors = append(a.Errors, action.Rule+": "+tooLate)

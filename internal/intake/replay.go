@@ -91,12 +91,12 @@ func asBefore(l relay.DeadLetter, j relay.Job) (relay.Event, relay.Plan, error) 
 	if l.Cause == relay.ByRule || len(j.Want) == 0 {
 		return relay.Event{}, relay.Plan{}, cannot{relay.Failed, "its event is not kept any more, so it cannot be planned again: have it sent again"}
 	}
-	p := relay.Plan{Booking: j.Booking}
+	p := relay.Plan{Booking: j.Booking, Revision: j.Revision}
 	if !j.Unversioned {
 		p.Version = j.Version
 	}
-	for _, a := range j.Want {
-		p.Rules = append(p.Rules, relay.Match{Rule: a.Rule, Actions: []relay.Action{a}})
+	for i, a := range j.Want {
+		p.Rules = append(p.Rules, relay.Match{Rule: a.Rule, Actions: []relay.Action{a}, Place: i})
 	}
 	return relay.Event{ID: j.EventID, Trigger: j.Trigger, ReceivedAt: j.ReceivedAt}, p, nil
 }
@@ -141,7 +141,7 @@ func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter) 
 	out.Status = receipt.Status
 	switch receipt.Status {
 	case relay.Failed:
-		out.Note = undecided(p).Error()
+		out.Note = cmp.Or(receipt.Error, undecided(p).Error())
 	case relay.Stale:
 		out.Note = overtaken.note
 	case relay.Ignored:

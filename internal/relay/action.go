@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -37,13 +36,20 @@ type Limits struct {
 	Never    []int64 `json:"never,omitempty"`     // locks that are never opened
 }
 
-// Same reports whether a and b ask for the same thing, so that one which was
-// carried out serves for the other. When Kisi was to be told matters only for
-// an unlock, which has no window of its own. Limits do not matter: a new one takes
+// Asks is what a asks for, as a text. When Kisi is to be told matters only for an
+// unlock, which has no window of its own. Limits do not matter: a new one takes
 // nothing back that was granted.
-func (a Action) Same(b Action) bool {
-	return a.Kind == b.Kind && bytes.Equal(a.Args, b.Args) && (a.Kind != Unlock || a.At.Equal(b.At))
+func (a Action) Asks() string {
+	ask := string(a.Kind) + " " + string(a.Args)
+	if a.Kind == Unlock {
+		ask += " " + a.At.UTC().Format(time.RFC3339Nano)
+	}
+	return ask
 }
+
+// Same reports whether a and b ask for the same thing, so that one which was
+// carried out serves for the other.
+func (a Action) Same(b Action) bool { return a.Asks() == b.Asks() }
 
 // Opens is the lock, or the group of locks, that a is for; the other is 0.
 func (a Action) Opens() (lock, group int64) {

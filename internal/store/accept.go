@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +14,8 @@ import (
 // acceptScript takes in one event, all of it or nothing.
 //
 //	KEYS   1 job   2 due   3 events   4 dead   5 seen (the job's key again if the
-//	       event has no identity: it must be on the same node)   6.. letters
+//	       event has no identity: it must be on the same node)   6 when the trigger
+//	       granted what, a list   7.. letters
 //	ARGV   1 now   2 job name   3 job id   4 trigger   5 booking   6 event id
 //	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
 //	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
@@ -24,21 +23,24 @@ import (
 //	       the job may have had   18 what letters' keys start with   19 when the
 //	       event was received, µs
 //	       20 how many follow of each: fields of the record, 21 rules with what
-//	       they want, 22 undecided rules, 23 names of letters that this event
-//	       replays, then the letters: name, text
+//	       they want and its sum, 22 undecided rules, 23 names of letters that this
+//	       event replays, then the letters: name, text
+//	       24 how many actions may be granted in a minute ("" any number), and the
+//	       letter if it would be more: 25 name, 26 text   27 revision of the rules
 //	gives  now, status, job id, changes, whether the job came due
 //
-// A job's hash: id trigger booking event received record version unversioned changes
-// changed worked cancelled tombstone token lease have attempts want:<rule>.
-var acceptScript = newScript(luaTime + luaDueNow + luaLetters + `
-local job, due, events, dead, seen = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+// A job's hash: id trigger booking event received record revision version unversioned
+// changes changed worked cancelled tombstone token lease have attempts, and for each
+// rule that wants something want:<rule> and sum:<rule>.
+var acceptScript = newScript(luaTime + luaDueNow + luaLetters + luaGrants + `
+local job, due, events, dead, seen, grants = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
 local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
 local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
 local replay = ARGV[17] ~= ""
-local recordAt = 24
+local recordAt = 28
 local wantAt = recordAt + tonumber(ARGV[20])
-local undecidedAt = wantAt + 2 * tonumber(ARGV[21])
+local undecidedAt = wantAt + 3 * tonumber(ARGV[21])
 local replaysAt = undecidedAt + tonumber(ARGV[22])
 local lettersAt = replaysAt + tonumber(ARGV[23])
 
@@ -54,7 +56,7 @@ local function letters()
     redis.call("DEL", ARGV[18] .. ARGV[i])
     redis.call("ZREM", dead, ARGV[i])
   end
-  keepLetters(dead, 6, lettersAt, ARGV[13])
+  keepLetters(dead, 7, lettersAt, ARGV[13])
 end
 local function answer(status, jobID, changes, wakes)
   return {text(us), status, jobID, tostring(changes or 0), wakes or ""}
@@ -95,8 +97,24 @@ if stale then
   return answer("stale", id, exists)
 end
 
+-- What a rule asks for is granted if the job does not want just that already.
+local limit, granted = tonumber(ARGV[24]), 0
+if limit then
+  for i = wantAt, undecidedAt - 1, 3 do
+    local sum, n = string.match(ARGV[i + 2], "^(%x+ (%d+)) ")
+    local had = redis.call("HGET", job, "sum:" .. ARGV[i]) or ""
+    if string.match(had, "^%x+ %d+") ~= sum then granted = granted + tonumber(n) end
+  end
+  if beyond(grants, granted, limit) then
+    local jobID = exists and id or ""
+    record("failed", jobID)
+    keepLetter(dead, ARGV[18] .. ARGV[25], ARGV[25], ARGV[26], ARGV[13])
+    return answer("failed", jobID, exists)
+  end
+end
+
 local keep, drop, hadWant = {}, {}, false
-for i = wantAt, undecidedAt - 1, 2 do keep["want:" .. ARGV[i]] = true end
+for i = wantAt, undecidedAt - 1, 3 do keep["want:" .. ARGV[i]] = true end
 for i = undecidedAt, replaysAt - 1 do keep["want:" .. ARGV[i]] = true end
 for _, field in ipairs(redis.call("HKEYS", job)) do
   if string.sub(field, 1, 5) == "want:" then
@@ -114,7 +132,7 @@ if idle and not exists and booking == "" then
 end
 
 local changes = redis.call("HINCRBY", job, "changes", 1)
-redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6], "changed", text(ms), "received", ARGV[19])
+redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6], "changed", text(ms), "received", ARGV[19], "revision", ARGV[27])
 if version then
   redis.call("HSET", job, "version", ARGV[9])
   redis.call("HDEL", job, "unversioned")
@@ -127,10 +145,11 @@ if cancelled and not version then
 else
   redis.call("HDEL", job, "tombstone")
 end
-for _, field in ipairs(drop) do redis.call("HDEL", job, field) end
+for _, field in ipairs(drop) do redis.call("HDEL", job, field, "sum:" .. string.sub(field, 6)) end
 if not cancelled then
-  for i = wantAt, undecidedAt - 1, 2 do redis.call("HSET", job, "want:" .. ARGV[i], ARGV[i + 1]) end
+  for i = wantAt, undecidedAt - 1, 3 do redis.call("HSET", job, "want:" .. ARGV[i], ARGV[i + 1], "sum:" .. ARGV[i], ARGV[i + 2]) end
 end
+if granted > 0 then grant(grants, granted, limit) end
 redis.call("PERSIST", job) -- it may have been on its way out
 
 -- In hand, its score is the end of the lease: an earlier one would give the job to a
@@ -150,7 +169,7 @@ return answer(status, id, changes, "1")`)
 const (
 	maxVersion   = 1 << 53  // beyond it Lua cannot tell neighbours apart
 	keptEvent    = 16 << 10 // bytes of an event that the list of events keeps
-	recordFields = 4
+	recordFields = 5
 )
 
 // Accept takes in an event with what it asks for, in one step: a crash before it
@@ -181,13 +200,18 @@ func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r *rel
 	if str(reply, 4) != "" {
 		s.signal()
 	}
-	return relay.Receipt{Status: relay.Status(str(reply, 1)), JobID: str(reply, 2), EventID: ev.ID, Changes: num(reply, 3)}, nil
+	receipt := relay.Receipt{Status: relay.Status(str(reply, 1)), JobID: str(reply, 2), EventID: ev.ID, Changes: num(reply, 3)}
+	if receipt.Status == relay.Failed && !p.Fatal {
+		receipt.Error = c.refusal.Error
+	}
+	return receipt, nil
 }
 
 // acceptance is what acceptScript is called with.
 type acceptance struct {
-	keys []string
-	args []any
+	keys    []string
+	args    []any
+	refusal relay.DeadLetter // if it would grant too much
 }
 
 func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (acceptance, error) {
@@ -197,7 +221,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	}
 	id := relay.JobID(ev, p)
 	k, letters := s.keys, s.letters(ev, p, id)
-	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id)}}
+	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger)}}
 	if p.EventID != "" {
 		c.keys[4] = k.seen(ev.Trigger, p.EventID)
 	}
@@ -209,14 +233,23 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	if err != nil {
 		return acceptance{}, err
 	}
-	wants, err := wants(p)
+	wants, err := wantTexts(p)
 	if err != nil {
 		return acceptance{}, err
+	}
+	limit, name, text := "", "", ""
+	if p.GrantsPerMinute > 0 {
+		if c.refusal, text, err = s.refusal(ev, p, id); err != nil {
+			return acceptance{}, err
+		}
+		limit, name = strconv.Itoa(p.GrantsPerMinute), short(c.refusal.ID)
+		replays = append(replays[:len(replays):len(replays)], c.refusal.ID) // if it is accepted now, it was refused before
 	}
 	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
 		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
 		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
-		changes, k.letters(), ev.ReceivedAt.UnixMicro(), len(fields), len(wants)/2, len(p.Undecided), len(replays))
+		changes, k.letters(), ev.ReceivedAt.UnixMicro(), len(fields), len(wants)/3, len(p.Undecided), len(replays),
+		limit, name, text, p.Revision)
 	c.addTexts(fields)
 	c.addTexts(wants)
 	c.addTexts(p.Undecided)
@@ -251,27 +284,6 @@ func versionText(v *float64) (string, error) {
 	return strconv.FormatFloat(*v, 'f', -1, 64), nil
 }
 
-// wants is each rule with what it wants, as one JSON text that Lua hands on
-// unread. A rule that could not be decided on is left out even if a part of it
-// matched: what it wanted before stays wanted.
-func wants(p relay.Plan) ([]string, error) {
-	byRule := map[string][]relay.Action{}
-	for _, m := range p.Rules {
-		if len(m.Actions) > 0 && !p.Cancelled && !slices.Contains(p.Undecided, m.Rule) {
-			byRule[m.Rule] = append(byRule[m.Rule], m.Actions...)
-		}
-	}
-	var out []string
-	for _, rule := range slices.Sorted(maps.Keys(byRule)) {
-		b, err := json.Marshal(byRule[rule])
-		if err != nil {
-			return nil, fmt.Errorf("rule %q: %w", rule, err)
-		}
-		out = append(out, rule, string(b))
-	}
-	return out, nil
-}
-
 // record is what the list of events keeps of one, in pairs. It is bounded: an event
 // that is very large is not kept whole.
 func record(ev relay.Event, p relay.Plan, unkept bool) ([]string, error) {
@@ -279,7 +291,7 @@ func record(ev relay.Event, p relay.Plan, unkept bool) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
-	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames())
+	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames(), "revision", p.Revision)
 	if unkept {
 		return fields, nil
 	}
@@ -313,7 +325,7 @@ func (s *Store) letters(ev relay.Event, p relay.Plan, job string) []relay.DeadLe
 		out[i] = relay.DeadLetter{
 			ID: strings.Join([]string{ev.Trigger, "rule", rule, "event", ev.ID}, ":"),
 			At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job,
-			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i],
+			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i], Revision: p.Revision,
 		}
 	}
 	out[0].Event = whole

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -110,11 +111,14 @@ func claimed(item any) (relay.Job, error) {
 	return j, nil
 }
 
-const wantPrefix = "want:"
+const (
+	wantPrefix = "want:"
+	sumPrefix  = "sum:"
+)
 
 // decode reads the hash of a job.
 func decode(hash map[string]string) (relay.Job, error) {
-	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Cancelled: hash["cancelled"] != "", Unversioned: hash["unversioned"] != ""}
+	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Revision: hash["revision"], Cancelled: hash["cancelled"] != "", Unversioned: hash["unversioned"] != ""}
 	if j.ID == "" {
 		return j, errors.New("it has no id")
 	}
@@ -159,6 +163,7 @@ func decode(hash map[string]string) (relay.Job, error) {
 	return j, err
 }
 
+// decodeWant reads what a job wants, in the order of the rule file.
 func decodeWant(hash map[string]string) ([]relay.Action, error) {
 	var fields []string
 	for field := range hash {
@@ -166,7 +171,8 @@ func decodeWant(hash map[string]string) ([]relay.Action, error) {
 			fields = append(fields, field)
 		}
 	}
-	slices.Sort(fields)
+	place := func(field string) int { return placeOf(hash[sumPrefix+strings.TrimPrefix(field, wantPrefix)]) }
+	slices.SortFunc(fields, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a, b)) })
 	var want []relay.Action
 	for _, field := range fields {
 		var actions []relay.Action

@@ -18,6 +18,9 @@ func newKeys(prefix string) keys { return keys{tag: "{" + prefix + "}:"} }
 func (k keys) seen(trigger, event string) string {
 	return k.tag + "seen:" + trigger + ":" + short(event)
 }
+func (k keys) grants(trigger string) string {
+	return k.tag + "grants:" + trigger
+}
 func (k keys) jobs() string            { return k.tag + "job:" } // + short(job id)
 func (k keys) job(id string) string    { return k.jobs() + short(id) }
 func (k keys) due() string             { return k.tag + "due" }

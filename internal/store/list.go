@@ -57,7 +57,7 @@ func recorded(e redis.XMessage) relay.Record {
 	number := func(name string) int64 { n, _ := strconv.ParseInt(field(name), 10, 64); return n }
 	r := relay.Record{
 		ID: e.ID, At: time.UnixMilli(number("received")).UTC(), Trigger: field("trigger"), EventID: field("id"),
-		Status: relay.Status(field("status")), JobID: field("job"), Rules: field("rules"), Size: number("size"),
+		Status: relay.Status(field("status")), JobID: field("job"), Rules: field("rules"), Revision: field("revision"), Size: number("size"),
 	}
 	if event := field("event"); event != "" {
 		r.Event = []byte(event)

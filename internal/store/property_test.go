@@ -19,22 +19,29 @@ func redisZ(member string) redis.Z { return redis.Z{Score: 1, Member: member} }
 type world struct {
 	b       *bed
 	s       *Store
+	trigger string
 	n       int // events sent
 	version int // highest seen
+	gone    bool
 	want    string
+	granted []time.Time
 	changes int64
 	inHand  []relay.Job
 }
 
+// grantsAMinute is how many actions the trigger of a world may be granted.
+const grantsAMinute = 5
+
 // TestAnyOrderEndsWithTheLastVersion sends versions in any order while workers
-// claim, save, finish, die and come late. Whatever happened, the newest event is
-// what is wanted in the end, and a worker has seen it.
+// claim, save, finish, die and come late. Whatever happened, the newest event that
+// granted no more than its trigger may is what is wanted in the end, and a worker has
+// seen it.
 func TestAnyOrderEndsWithTheLastVersion(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		s, n := b.open(t), 0
 		rapid.Check(t, func(t *rapid.T) {
 			n++
-			w := &world{b: b, s: s, version: -1}
+			w := &world{b: b, s: s, version: -1, trigger: fmt.Sprintf("t%d", n)}
 			booking := fmt.Sprintf("b%d", n)
 			t.Repeat(map[string]func(*rapid.T){
 				"accept": func(t *rapid.T) { w.accept(t, booking) },
@@ -51,21 +58,55 @@ func TestAnyOrderEndsWithTheLastVersion(t *testing.T) {
 func (w *world) accept(t *rapid.T, booking string) {
 	w.n++
 	v := rapid.IntRange(0, 5).Draw(t, "version")
-	args := fmt.Sprintf(`{"n":%d}`, w.n)
-	p := relay.Plan{EventID: fmt.Sprintf("%s-%d", booking, w.n), Booking: booking, Rules: []relay.Match{match("open", args)}}
+	p := relay.Plan{EventID: fmt.Sprintf("%s-%d", booking, w.n), Booking: booking, GrantsPerMinute: grantsAMinute}
 	p.Version = new(float64(v))
-	r, err := w.s.Accept(ctx, event(p.EventID), p)
+	wants, asks := "", 0
+	if p.Cancelled = rapid.IntRange(0, 4).Draw(t, "cancelled") == 0; !p.Cancelled {
+		args := fmt.Sprintf(`{"n":%d}`, rapid.IntRange(1, 3).Draw(t, "args"))
+		asks = rapid.IntRange(1, 2).Draw(t, "actions")
+		m := relay.Match{Rule: "open"}
+		for range asks {
+			m.Actions = append(m.Actions, action("open", args))
+		}
+		p.Rules = []relay.Match{m}
+		wants = want(relay.Job{Want: m.Actions})
+	}
+	ev := event(p.EventID)
+	ev.Trigger = w.trigger
+	r, err := w.s.Accept(ctx, ev, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect := relay.Stale
-	if v >= w.version {
-		expect, w.version, w.want = relay.Accepted, v, "open"+args
-		w.changes++
+	if wants == w.want {
+		asks = 0
 	}
-	if r.Status != expect || r.Changes != w.changes {
+	expect := relay.Accepted
+	switch {
+	case v < w.version || v == w.version && w.gone && !p.Cancelled:
+		expect = relay.Stale
+	case asks > 0 && w.grants()+asks > grantsAMinute:
+		expect = relay.Failed
+	default:
+		w.version, w.gone, w.want = v, p.Cancelled, wants
+		w.changes++
+		for range asks {
+			w.granted = append(w.granted, w.b.clock.Now())
+		}
+	}
+	if r.Status != expect || r.Changes != w.changes || (r.Error != "") != (expect == relay.Failed) {
 		t.Fatalf("version %d: %s after %d changes, want %s after %d", v, r.Status, r.Changes, expect, w.changes)
 	}
+}
+
+// grants counts those of the last minute.
+func (w *world) grants() int {
+	n := 0
+	for _, at := range w.granted {
+		if w.b.clock.Now().Sub(at) < time.Minute {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) claim(t *rapid.T) {
@@ -132,7 +173,7 @@ func (w *world) settle(t *rapid.T, booking string) {
 	if w.changes == 0 {
 		return
 	}
-	j, ok, err := w.s.Job(ctx, "skedda:booking:"+booking)
+	j, ok, err := w.s.Job(ctx, w.trigger+":booking:"+booking)
 	if err != nil || !ok || want(j) != w.want || j.Changes != w.changes || j.Worked != w.changes {
 		t.Fatalf("job %+v (%v, %v), want %s after %d changes", j, ok, err, w.want, w.changes)
 	}

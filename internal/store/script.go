@@ -51,14 +51,13 @@ local function dueNow(cancelled) return text(cancelled and math.floor(ms / 1000)
 // luaLetters keeps dead letters, whose keys are KEYS[keyAt] and after, each with
 // its name and text from ARGV[argAt], and lets go of those that have expired.
 const luaLetters = `
+local function keepLetter(dead, key, name, letter, ttl)
+  redis.call("SET", key, letter, "PX", ttl)
+  redis.call("ZADD", dead, text(ms), name)
+  redis.call("ZREMRANGEBYSCORE", dead, "-inf", text(ms - tonumber(ttl)))
+end
 local function keepLetters(dead, keyAt, argAt, ttl)
-  for i = 0, #KEYS - keyAt do
-    redis.call("SET", KEYS[keyAt + i], ARGV[argAt + 2 * i + 1], "PX", ttl)
-    redis.call("ZADD", dead, text(ms), ARGV[argAt + 2 * i])
-  end
-  if #KEYS >= keyAt then
-    redis.call("ZREMRANGEBYSCORE", dead, "-inf", text(ms - tonumber(ttl)))
-  end
+  for i = 0, #KEYS - keyAt do keepLetter(dead, KEYS[keyAt + i], ARGV[argAt + 2 * i], ARGV[argAt + 2 * i + 1], ttl) end
 end
 `
 
