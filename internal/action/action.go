@@ -19,8 +19,9 @@ const clockMargin = time.Minute
 
 // Doer carries out actions.
 type Doer struct {
-	kinds map[relay.Kind]kind
-	kisi  *kisi.Client
+	kinds  map[relay.Kind]kind
+	kisi   *kisi.Client
+	groups *groupLocks
 }
 
 // kind is how one kind of action is done.
@@ -33,7 +34,8 @@ type kind interface {
 
 // New makes a Doer that talks to Kisi through c.
 func New(c *kisi.Client) *Doer {
-	return &Doer{kisi: c, kinds: map[relay.Kind]kind{
+	groups := &groupLocks{kisi: c, now: time.Now, known: map[int64]knownLocks{}}
+	return &Doer{kisi: c, groups: groups, kinds: map[relay.Kind]kind{
 		relay.Unlock:    unlock{c},
 		relay.Schedule:  schedule{c},
 		relay.GroupLink: groupLink{c},
@@ -42,12 +44,16 @@ func New(c *kisi.Client) *Doer {
 
 // Create makes what a asks for. It gives the object that stands for it; an unlock has none.
 func (d *Doer) Create(ctx context.Context, a relay.Action) relay.Outcome {
-	return d.with(a, func(k kind) relay.Outcome { return k.create(ctx, a) })
+	return d.with(a, func(k kind) relay.Outcome {
+		return d.granting(ctx, a, func() relay.Outcome { return k.create(ctx, a) })
+	})
 }
 
 // Change makes object into what a asks for. Gone says that it is no longer there.
 func (d *Doer) Change(ctx context.Context, a relay.Action, object int64) relay.Outcome {
-	return d.with(a, func(k kind) relay.Outcome { return k.change(ctx, a, object) })
+	return d.with(a, func(k kind) relay.Outcome {
+		return d.granting(ctx, a, func() relay.Outcome { return k.change(ctx, a, object) })
+	})
 }
 
 // Revoke deletes object. It is never rejected: as long as it fails, a door may open.
@@ -62,7 +68,8 @@ func (d *Doer) Find(ctx context.Context, a relay.Action, since time.Time, known 
 	return d.with(a, func(k kind) relay.Outcome { return k.find(ctx, a, since.Add(-clockMargin), known) })
 }
 
-// Locks asks for the locks of the group that the schedule a is for.
+// Locks asks for the locks of the group that the schedule a is for. It is rejected if
+// the limits of a forbid one of them.
 func (d *Doer) Locks(ctx context.Context, a relay.Action) relay.Outcome {
 	group, ok := a.GroupToExpand()
 	if !ok {
@@ -72,9 +79,16 @@ func (d *Doer) Locks(ctx context.Context, a relay.Action) relay.Outcome {
 	if err == nil && len(locks) == 0 {
 		return rejected(fmt.Errorf("the group %d has no locks: put its doors into it in Kisi", group))
 	}
-	out := repeatable(err)
-	out.Locks = locks
-	return out
+	if err != nil {
+		return repeatable(err)
+	}
+	if a.Limits != nil {
+		err = within(*a.Limits, group, locks)
+	}
+	if err != nil {
+		return rejected(err)
+	}
+	return relay.Outcome{Verdict: relay.OK, Locks: locks}
 }
 
 func (d *Doer) with(a relay.Action, do func(kind) relay.Outcome) relay.Outcome {

@@ -31,11 +31,16 @@ func (r Request) String() string {
 // Describe gives the requests that would make a, word for word: they are made
 // by the real client and go no further than this process.
 func Describe(a relay.Action) []string {
-	group, ok := a.GroupToExpand()
-	if !ok {
-		return describe(a)
+	_, group := a.Opens()
+	_, expand := a.GroupToExpand()
+	var asked []string
+	if expand || a.Limits != nil {
+		asked = []string{fmt.Sprintf("GET /group_locks?group_id=%d", group)}
 	}
-	asked := []string{fmt.Sprintf("GET /group_locks?group_id=%d", group)}
+	a.Limits = nil // nothing is asked here, so nothing is known to forbid it
+	if !expand {
+		return append(asked, describe(a)...)
+	}
 	for _, r := range describe(a.Expand([]int64{1})[0]) {
 		asked = append(asked, "for each lock of the group: "+strings.Replace(r, `"scheduleable_id":1,`, `"scheduleable_id":LOCK,`, 1))
 	}

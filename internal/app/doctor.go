@@ -125,6 +125,9 @@ func usesOf(set *rules.Set) uses {
 	if set.Asks(relay.Schedule, "group_id") {
 		u.needs[kisi.ReadGroupLocks] = relay.Schedule
 	}
+	if set.Guards(relay.GroupLink) {
+		u.needs[kisi.ReadGroupLocks] = relay.GroupLink
+	}
 	return u
 }
 

@@ -38,6 +38,7 @@ func (c checkCmd) Run(env Env) error {
 	for _, name := range set.Triggers() {
 		fmt.Fprintf(env.Out, "%s: trigger %s, %s\n", set.File(name), name, count(set.Rules(name), "rule"))
 	}
+	fmt.Fprintf(env.Out, "revision %s\n", set.Revision())
 	return nil
 }
 
@@ -46,9 +47,10 @@ func (c checkCmd) printJSON(env Env, set *rules.Set, err error) error {
 		OK       bool      `json:"ok"`
 		Triggers []string  `json:"triggers"`
 		Mistakes []mistake `json:"mistakes"`
+		Revision string    `json:"revision,omitempty"`
 	}{OK: err == nil, Triggers: []string{}, Mistakes: []mistake{}}
 	if set != nil {
-		out.Triggers = set.Triggers()
+		out.Triggers, out.Revision = set.Triggers(), set.Revision()
 	}
 	if bad, ok := errors.AsType[rules.Errors](err); ok {
 		for _, e := range bad {

@@ -84,6 +84,7 @@ func showJob(out io.Writer, j relay.Job, now time.Time) {
 	add("booking", j.Booking)
 	add("event", fmt.Sprintf("%s, accepted %s (the newest of %d)", j.EventID, toSecond(j.ChangedAt), j.Changes))
 	add("version", version(j.Version))
+	add("revision", j.Revision)
 	add("next look", toSecond(j.DueAt))
 	add("stands", summary(j, now))
 	table(out, rows...)

@@ -24,6 +24,7 @@ type attic struct {
 	plan     relay.Plan
 	how      relay.Replay
 	receipt  relay.Status
+	why      string
 }
 
 func (a *attic) Letter(_ context.Context, id string) (relay.DeadLetter, bool, error) {
@@ -45,7 +46,7 @@ func (a *attic) Replay(_ context.Context, ev relay.Event, p relay.Plan, r relay.
 	if a.receipt == "" {
 		a.receipt = relay.Accepted
 	}
-	return relay.Receipt{Status: a.receipt, JobID: relay.JobID(ev, p)}, nil
+	return relay.Receipt{Status: a.receipt, JobID: relay.JobID(ev, p), Error: a.why}, nil
 }
 
 func (a *attic) Retention() time.Duration { return 7 * 24 * time.Hour }
@@ -93,6 +94,7 @@ func TestReplay(t *testing.T) {
 		says   relay.Status // "" is an accepted replay
 		now    time.Time    // zero is noon
 		note   string
+		why    string // of the store
 	}{
 		{name: "a rule failed, and is mended", letter: ofEvent, plan: until(time.Time{})},
 		{name: "Kisi refused, and the mistake in Kisi is mended", letter: ofAction, kept: event("e1"), job: job("e1", received), plan: until(time.Time{})},
@@ -116,6 +118,7 @@ func TestReplay(t *testing.T) {
 		{name: "the trigger is gone", letter: elsewhere, says: relay.Failed, note: `no rule file has the trigger "gone" any more`},
 		{name: "it fails again", letter: ofEvent, plan: failing, says: relay.Failed, note: "r.yaml:1:1: no"},
 		{name: "a part of it fails again", letter: ofEvent, plan: half, note: "r.yaml:2:1: still no"},
+		{name: "it would grant more than it may", letter: ofEvent, plan: until(time.Time{}), says: relay.Failed, why: "too many", note: "too many"},
 		{name: "nothing is asked for any more", letter: ofEvent, plan: relay.Plan{Booking: "b1"}, says: relay.Ignored, note: "no rule asks for anything now"},
 	}
 	for _, tt := range tests {
@@ -129,7 +132,7 @@ func TestReplay(t *testing.T) {
 			if tt.job != nil {
 				s.job = func(int) (relay.Job, bool, error) { return *tt.job, true, nil }
 			}
-			from := &attic{letter: tt.letter, event: tt.kept}
+			from := &attic{letter: tt.letter, event: tt.kept, why: tt.why}
 			if tt.says == relay.Failed || tt.says == relay.Ignored {
 				from.receipt = tt.says
 			}

@@ -116,6 +116,17 @@ func stricter[N int | time.Duration](a, b N) N {
 	return min(a, b)
 }
 
+// Guards reports whether some rule asks for an action of kind k for a group whose
+// locks have to keep to limits.
+func (s *Set) Guards(k relay.Kind) bool {
+	for _, f := range s.files {
+		if f.limits.group != nil && f.asks(k, "group_id") {
+			return true
+		}
+	}
+	return false
+}
+
 // within refuses an action that goes beyond the limits of the file, as far as it
 // tells by itself.
 func (b builder) within(x *effect, at time.Time, args map[string]any) error {

@@ -181,11 +181,18 @@ func (s *Set) Zones() []string {
 // is not "".
 func (s *Set) Asks(k relay.Kind, field string) bool {
 	for _, f := range s.files {
-		for _, r := range f.rules {
-			for _, x := range r.do {
-				if _, has := x.fields[field]; x.kind == k && (has || field == "") {
-					return true
-				}
+		if f.asks(k, field) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *ruleFile) asks(k relay.Kind, field string) bool {
+	for _, r := range f.rules {
+		for _, x := range r.do {
+			if _, has := x.fields[field]; x.kind == k && (has || field == "") {
+				return true
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -112,7 +113,11 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	h.Attempts++
 	if out.Verdict == relay.Rejected && s.op != find {
 		h.State = relay.Dead
-		l := letter(*j, s.want, relay.ByKisi, out.Err, now)
+		cause := relay.ByKisi
+		if errors.Is(out.Err, relay.ErrLimit) {
+			cause = relay.ByRule
+		}
+		l := letter(*j, s.want, cause, out.Err, now)
 		return &l
 	}
 	if s.op != find || h.Unsure { // after a second look, what is wanted stands, whatever else may
@@ -222,6 +227,6 @@ func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 func letter(j relay.Job, a relay.Action, cause relay.Cause, err error, now time.Time) relay.DeadLetter {
 	return relay.DeadLetter{
 		ID: fmt.Sprintf("%s:%d:%s", j.ID, j.Changes, a.Key), At: now, Cause: cause, Trigger: j.Trigger,
-		EventID: j.EventID, JobID: j.ID, Rule: a.Rule, Action: &a, Error: err.Error(),
+		EventID: j.EventID, JobID: j.ID, Rule: a.Rule, Action: &a, Error: err.Error(), Revision: j.Revision,
 	}
 }

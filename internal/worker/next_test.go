@@ -508,16 +508,18 @@ func TestKeepsTrying(t *testing.T) {
 
 // TestRejectedStaysRejected does not turn Kisi's no into "too late" when the window ends.
 func TestRejectedStaysRejected(t *testing.T) {
-	s := schedule("s", 60)
-	j := relay.Job{ID: "j", Changes: 1, ChangedAt: noon, Want: []relay.Action{s}}
-	d := next(&j, noon, day)
-	begin(&j, d.step, noon)
-	l := apply(&j, d.step, relay.Outcome{Verdict: relay.Rejected, Err: errors.New("no such lock")}, noon, 0)
-	if l == nil || l.Cause != relay.ByKisi {
-		t.Fatalf("letter %+v", l)
-	}
-	if d = next(&j, s.NotAfter, day); len(d.letters) != 0 || j.Have[0].State != relay.Dead {
-		t.Errorf("letters %+v, state %s", d.letters, j.Have[0].State)
+	for cause, err := range map[relay.Cause]error{relay.ByKisi: errors.New("no such lock"), relay.ByRule: fmt.Errorf("%w.never: no", relay.ErrLimit)} {
+		s := schedule("s", 60)
+		j := relay.Job{ID: "j", Changes: 1, ChangedAt: noon, Want: []relay.Action{s}, Revision: "abc"}
+		d := next(&j, noon, day)
+		begin(&j, d.step, noon)
+		l := apply(&j, d.step, relay.Outcome{Verdict: relay.Rejected, Err: err}, noon, 0)
+		if l == nil || l.Cause != cause || l.Revision != "abc" {
+			t.Fatalf("%v: letter %+v", err, l)
+		}
+		if d = next(&j, s.NotAfter, day); len(d.letters) != 0 || j.Have[0].State != relay.Dead {
+			t.Errorf("%v: letters %+v, state %s", err, d.letters, j.Have[0].State)
+		}
 	}
 }
 
