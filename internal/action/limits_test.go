@@ -49,22 +49,26 @@ func TestLimits(t *testing.T) {
 		{"a link without limits", theLink(), create, "", []string{"POST /group_links"}},
 		{
 			"a link to a lock that is never opened", under(theLink(), relay.Limits{Never: []int64{1, 22290}}), create,
-			"limits.never: lock 22290 is one that this trigger never opens, and it is in group 32693", []string{"GET /group_locks"},
+			"limits.never: lock 22290 is one that this trigger never opens, and it is in group 32693",
+			[]string{"GET /group_locks"},
 		},
 		{
 			"a link to too many", under(theLink(), relay.Limits{MaxDoors: 1}), create,
-			"limits.max_doors: group 32693 has 2 locks, and the most allowed is 1", []string{"GET /group_locks"},
+			"limits.max_doors: group 32693 has 2 locks, and the most allowed is 1",
+			[]string{"GET /group_locks"},
 		},
 		{"times for a group", under(allowed, relay.Limits{Never: []int64{22290}}), create, "limits.never: lock 22290 ", []string{"GET /group_locks"}},
 		{"other times for a group", under(allowed, relay.Limits{Never: []int64{22290}}), change, "limits.never: lock 22290 ", []string{"GET /group_locks"}},
 		{"the locks of a group", under(theGroup(), relay.Limits{MaxDoors: 2, Never: []int64{1}}), (*Doer).Locks, "", []string{"GET /group_locks"}},
 		{
 			"the locks of a group that has one that is never opened", under(theGroup(), relay.Limits{Never: []int64{22281}}), (*Doer).Locks,
-			"limits.never: lock 22281 is one that this trigger never opens, and it is in group 32693", []string{"GET /group_locks"},
+			"limits.never: lock 22281 is one that this trigger never opens, and it is in group 32693",
+			[]string{"GET /group_locks"},
 		},
 		{
 			"the locks of a group that has too many", under(theGroup(), relay.Limits{MaxDoors: 1}), (*Doer).Locks,
-			"limits.max_doors: group 32693 has 2 locks, and the most allowed is 1", []string{"GET /group_locks"},
+			"limits.max_doors: group 32693 has 2 locks, and the most allowed is 1",
+			[]string{"GET /group_locks"},
 		},
 		{"one lock of a group", under(theGroup(), relay.Limits{MaxDoors: 1, Never: []int64{22290}}).Expand([]int64{22281})[0], create, "", []string{"POST /schedules"}},
 		{

@@ -50,11 +50,13 @@ func TestNeverOpened(t *testing.T) {
 		}{
 			{
 				"link", bookingOf("link", 1, 10, 11, "email", "a@example.com"), relay.Failed,
-				"limits.never: lock 22290 is one that this trigger never opens, and it is in group 32693", []string{"GET /group_locks"},
+				"limits.never: lock 22290 is one that this trigger never opens, and it is in group 32693",
+				[]string{"GET /group_locks"},
 			},
 			{
 				"group", bookingOf("group", 1, 10, 11, "group", 32694), relay.Failed,
-				"limits.never: lock 22290 is one that this trigger never opens, and it is in group 32694", []string{"GET /group_locks"},
+				"limits.never: lock 22290 is one that this trigger never opens, and it is in group 32694",
+				[]string{"GET /group_locks"},
 			},
 			{"front", bookingOf("front", 1, 10, 11, "front", true), relay.Finished, "limits.never: lock 22290 is one that this trigger never opens", nil},
 		} {

@@ -38,7 +38,7 @@ func TestBookingFollowed(t *testing.T) {
 			asked            []string
 			links, schedules int
 		}{
-			{"made", booking(1, 10, 11, "email", "a@example.com", "lock", 22281), relay.Finished, []string{"POST /schedules", "POST /group_links"}, 1, 1},
+			{"made", booking(1, 10, 11, "email", "a@example.com", "lock", 22281), relay.Finished, []string{"POST /group_links", "POST /schedules"}, 1, 1},
 			{"the same again", booking(1, 10, 11, "email", "a@example.com", "lock", 22281), relay.Finished, nil, 1, 1},
 			{"moved", booking(2, 12, 13, "email", "a@example.com", "lock", 22281), relay.Finished, []string{"PATCH /schedules/", "POST /group_links", "DELETE /group_links/"}, 1, 1},
 			{"another door", booking(3, 12, 13, "email", "a@example.com", "lock", 22282), relay.Finished, []string{"DELETE /schedules/", "POST /schedules"}, 1, 1},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -243,7 +244,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 			return acceptance{}, err
 		}
 		limit, name = strconv.Itoa(p.GrantsPerMinute), short(c.refusal.ID)
-		replays = append(replays[:len(replays):len(replays)], c.refusal.ID) // if it is accepted now, it was refused before
+		replays = append(slices.Clip(replays), c.refusal.ID) // if it is accepted now, it was refused before
 	}
 	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
 		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),

@@ -18,6 +18,7 @@ func newKeys(prefix string) keys { return keys{tag: "{" + prefix + "}:"} }
 func (k keys) seen(trigger, event string) string {
 	return k.tag + "seen:" + trigger + ":" + short(event)
 }
+
 func (k keys) grants(trigger string) string {
 	return k.tag + "grants:" + trigger
 }
