@@ -67,7 +67,7 @@ func TestShowJob(t *testing.T) {
 	link := relay.Action{Key: "link#1", Rule: "link", Kind: relay.GroupLink, Args: relay.Encode(map[string]any{"group_id": 7, "email": "jo@example.com", "valid_from": at(13, 50, 0), "valid_until": at(23, 0, 0).AddDate(0, 0, 1)})}
 	ring := relay.Action{Key: "ring#1/6", Rule: "ring", Kind: relay.Unlock, Args: relay.Encode(map[string]any{"lock_id": 6}), At: at(14, 0, 0)}
 	job := relay.Job{
-		ID: "t:booking:a b", Trigger: "t", Booking: "a b", EventID: "e2", Version: &version, Changes: 2, ChangedAt: at(12, 0, 1), DueAt: at(12, 1, 0),
+		ID: "t:booking:a b", Trigger: "t", Booking: "a b", EventID: "e2", Version: &version, Revision: "3f2a4b5c6d7e", Changes: 2, ChangedAt: at(12, 0, 1), DueAt: at(12, 1, 0),
 		Want: []relay.Action{link, door, ring},
 		Have: []relay.Held{
 			{Action: link, State: relay.Retrying, Changes: 2, RetryAt: at(12, 1, 0), Error: "no answer"},
@@ -84,6 +84,7 @@ trigger    t
 booking    a b
 event      e2, accepted 14 May 2030 12:00:01 UTC (the newest of 2)
 version    14 May 2030 09:00:00 UTC
+revision   3f2a4b5c6d7e
 next look  14 May 2030 12:01:00 UTC
 stands     1 retrying, 1 being taken back, 1 waiting, 1 done
 

@@ -201,7 +201,8 @@ func (r *run) opens(ru *rule, doors map[door]bool, wants []relay.Action) error {
 	return nil
 }
 
-// inWords is a duration as people say it: 1 day 2 hours.
+// inWords is a duration as people say it: 1 day 2 hours. After days, hours and minutes
+// nobody counts seconds.
 func inWords(d time.Duration) string {
 	var out []string
 	for _, unit := range []struct {
@@ -220,5 +221,5 @@ func inWords(d time.Duration) string {
 	if len(out) == 0 {
 		return "less than a second"
 	}
-	return strings.Join(out, " ")
+	return strings.Join(out[:min(len(out), 3)], " ")
 }

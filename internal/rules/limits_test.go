@@ -12,7 +12,8 @@ func TestInWords(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		time.Second / 2:                         "less than a second",
 		time.Second:                             "1 second",
-		90 * time.Minute:                        "1 hour 30 minutes",
+		90*time.Minute + time.Second:            "1 hour 30 minutes 1 second",
+		26*time.Hour + 61*time.Second:           "1 day 2 hours 1 minute",
 		400*24*time.Hour + 2*time.Hour:          "400 days 2 hours",
 		24*time.Hour + time.Minute + 40_500_000: "1 day 1 minute",
 	} {
