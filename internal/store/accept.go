@@ -25,9 +25,10 @@ import (
 //	       event was received, µs
 //	       20 how many follow of each: fields of the record, 21 rules with what
 //	       they want and its sum, 22 undecided rules, 23 names of letters that this
-//	       event replays, then the letters: name, text
+//	       event replays
 //	       24 how many actions may be granted in a minute ("" any number), and the
 //	       letter if it would be more: 25 name, 26 text   27 revision of the rules
+//	       28.. what follows, then the letters: name, text
 //	gives  now, status, job id, changes, whether the job came due
 //
 // A job's hash: id trigger booking event received record revision version unversioned
