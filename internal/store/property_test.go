@@ -210,7 +210,7 @@ func TestEachCallIsOneRoundTrip(t *testing.T) {
 		for round := range 2 { // in the first the scripts are new to the server
 			c.commands = nil
 			p := booking(fmt.Sprintf("e%d", round), version(1), `{}`)
-			p.Problems = problems
+			p.Problems, p.GrantsPerMinute = problems, 10
 			accept(t, s, p)
 			j := claimOne(t, s)
 			if _, err := s.Save(ctx, j); err != nil {
