@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"doorhook/internal/kisi"
 	"doorhook/internal/kisi/kisifake"
 	"doorhook/internal/relay"
+	"doorhook/internal/rules"
 )
 
 // limited are the rules of a house under limits, which stand in a file for all.
@@ -128,4 +131,27 @@ func TestGrantsRunWild(t *testing.T) {
 		h.settle(relay.Finished, map[string]any{"booking": "b1", "version": 3, "status": "cancelled"})
 		h.stands(0, 0)
 	})
+}
+
+// TestLimitsNeedTheLocksOfGroups: the doctor asks whether doorhook may look at them.
+func TestLimitsNeedTheLocksOfGroups(t *testing.T) {
+	const link, unlock = "group_link: {group_id: 5}", "unlock: {lock_id: 5}"
+	for _, tt := range []struct {
+		limits, do string
+		needs      bool
+	}{
+		{"{never: [1]}", link, true},
+		{"{max_doors: 1}", link, true},
+		{"{max_doors: 1}", unlock, false},
+		{"{max_window: 1h, grants_per_minute: 1}", link, false},
+	} {
+		file := fmt.Sprintf("trigger: t\nauth: {none: true}\nlimits: %s\nrules: [{name: r, do: [{%s}]}]\n", tt.limits, tt.do)
+		set, err := rules.Load(fstest.MapFS{"t.yaml": {Data: []byte(file)}}, "rules", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, needs := usesOf(set).needs[kisi.ReadGroupLocks]; needs != tt.needs {
+			t.Errorf("%s for %s: it has to look: %v", tt.limits, tt.do, needs)
+		}
+	}
 }
