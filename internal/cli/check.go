@@ -1,16 +1,31 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 
+	"doorhook/internal/app"
 	"doorhook/internal/rules"
 )
 
 type checkCmd struct {
 	rulesFlag
-	JSON bool `help:"Print the result as JSON."`
+	kisiFlags
+	kisiRedisFlags
+	Online bool `help:"Ask Kisi, too, whether it has the locks and groups that the rules name, and what your key may do."`
+	Strict bool `help:"Take warnings for mistakes."`
+	JSON   bool `help:"Print the result as JSON."`
+}
+
+// kisiRedisFlags name the Redis that doorhook processes share, for commands that only ask Kisi.
+type kisiRedisFlags struct {
+	Redis       string `variable:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis in which doorhook keeps its sign-in to Kisi and Kisi's limit (DOORHOOK_REDIS); not needed with an API key."`
+	RedisPrefix string `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key in that Redis (DOORHOOK_REDIS_PREFIX); default doorhook."`
+}
+
+func (f kisiRedisFlags) settings(env Env) app.Settings {
+	return app.Settings{Redis: f.Redis, Prefix: f.RedisPrefix, Version: env.Version}
 }
 
 // mistake is one line of the JSON result.
@@ -22,42 +37,89 @@ type mistake struct {
 	Source  string `json:"source"`
 }
 
-// Run checks the rules. Mistakes are an error of type rules.Errors.
-func (c checkCmd) Run(env Env) error {
-	fsys, err := openRules(c.Rules)
-	if err != nil {
-		return err
-	}
-	set, err := rules.Load(fsys, c.Rules, env.Getenv)
-	if c.JSON {
-		return errors.Join(c.printJSON(env, set, err), err)
-	}
-	if err != nil {
-		return err
-	}
-	for _, name := range set.Triggers() {
-		fmt.Fprintf(env.Out, "%s: trigger %s, %s\n", set.File(name), name, count(set.Rules(name), "rule"))
-	}
-	fmt.Fprintf(env.Out, "revision %s\n", set.Revision())
-	return nil
+// checked is what was found.
+type checked struct {
+	set      *rules.Set // nil if the rules do not load
+	warnings rules.Errors
+	asked    bool // of Kisi
 }
 
-func (c checkCmd) printJSON(env Env, set *rules.Set, err error) error {
+// tooStrict is for warnings that count.
+type tooStrict string
+
+func (e tooStrict) Error() string { return string(e) }
+
+// Run checks the rules. Mistakes are an error of type rules.Errors.
+func (c checkCmd) Run(ctx context.Context, env Env) error {
+	found, err := c.check(ctx, env)
+	if err == nil && c.Strict && len(found.warnings) > 0 {
+		err = tooStrict(count(len(found.warnings), "warning") + ", and --strict takes them for mistakes")
+	}
+	if c.JSON {
+		return errors.Join(c.printJSON(env, found, err), err)
+	}
+	if found.set == nil {
+		return err
+	}
+	for _, name := range found.set.Triggers() {
+		fmt.Fprintf(env.Out, "%s: trigger %s, %s\n", found.set.File(name), name, count(found.set.Rules(name), "rule"))
+	}
+	for _, w := range found.warnings {
+		fmt.Fprintln(env.Out, "warning:", w)
+	}
+	fmt.Fprintf(env.Out, "revision %s\n", found.set.Revision())
+	if found.asked && err == nil {
+		fmt.Fprintln(env.Out, "Kisi has every lock and group that the rules name.")
+	}
+	return err
+}
+
+func (c checkCmd) check(ctx context.Context, env Env) (found checked, err error) {
+	fsys, err := openRules(c.Rules)
+	if err != nil {
+		return found, err
+	}
+	if found.set, err = rules.Load(fsys, c.Rules, env.Getenv); err != nil {
+		return found, err
+	}
+	found.warnings = found.set.Warnings()
+	if !c.Online {
+		return found, nil
+	}
+	mistakes, doubts, err := app.Online(ctx, c.kisiFlags.add(c.kisiRedisFlags.settings(env), env), found.set)
+	if err != nil {
+		return found, err
+	}
+	found.warnings, found.asked = append(found.warnings, doubts...), true
+	if len(mistakes) > 0 {
+		return found, mistakes
+	}
+	return found, nil
+}
+
+func (c checkCmd) printJSON(env Env, found checked, err error) error {
 	out := struct {
 		OK       bool      `json:"ok"`
 		Triggers []string  `json:"triggers"`
 		Mistakes []mistake `json:"mistakes"`
+		Warnings []mistake `json:"warnings"`
 		Revision string    `json:"revision,omitempty"`
-	}{OK: err == nil, Triggers: []string{}, Mistakes: []mistake{}}
-	if set != nil {
-		out.Triggers, out.Revision = set.Triggers(), set.Revision()
+		Error    string    `json:"error,omitempty"`
+	}{OK: err == nil, Triggers: []string{}, Warnings: listed(found.warnings)}
+	if found.set != nil {
+		out.Triggers, out.Revision = found.set.Triggers(), found.set.Revision()
 	}
-	if bad, ok := errors.AsType[rules.Errors](err); ok {
-		for _, e := range bad {
-			out.Mistakes = append(out.Mistakes, mistake{e.File, e.Line, e.Col, e.Message, e.Source})
-		}
+	bad, isBad := errors.AsType[rules.Errors](err)
+	if out.Mistakes = listed(bad); err != nil && !isBad {
+		out.Error = err.Error()
 	}
-	enc := json.NewEncoder(env.Out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(out)
+	return printJSON(env.Out, out)
+}
+
+func listed(all rules.Errors) []mistake {
+	list := []mistake{}
+	for _, e := range all {
+		list = append(list, mistake{e.File, e.Line, e.Col, e.Message, e.Source})
+	}
+	return list
 }

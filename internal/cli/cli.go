@@ -50,7 +50,7 @@ func (e Env) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error
 type commands struct {
 	Serve    serveCmd    `cmd:"" help:"Receive triggers and open doors."`
 	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
-	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake."`
+	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake; --online asks Kisi, too."`
 	Test     testCmd     `cmd:"" help:"Run the golden cases beside the rules; --update writes them, --record makes one of an event."`
 	Jobs     jobsCmd     `cmd:"" help:"What bookings ask for and how far it has got; --waiting for what is to come."`
 	Events   eventsCmd   `cmd:"" help:"List what came in."`
@@ -124,6 +124,9 @@ func exitCode(env Env, err error) int {
 	fmt.Fprintln(env.Err, "doorhook:", clean(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
+	}
+	if _, strict := errors.AsType[tooStrict](err); strict {
+		return exitBadRules
 	}
 	return exitFailed
 }

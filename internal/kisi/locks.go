@@ -25,6 +25,15 @@ type Group struct {
 	ID      int64  `json:"id"`
 	Name    string `json:"name"`
 	PlaceID int64  `json:"place_id"` // 0: of the whole organization
+
+	LocksCount *int `json:"locks_count"` // nil: Kisi does not say
+}
+
+// Place is a building or a part of one.
+type Place struct {
+	ID       int64  `json:"id"`
+	Name     string `json:"name"`
+	TimeZone string `json:"time_zone"` // an IANA name; "" if none is set
 }
 
 // Unlock opens lock for as long as is set at the lock. Kisi answers when it has
@@ -42,6 +51,11 @@ func (c *Client) Locks(ctx context.Context) ([]Lock, error) {
 // Groups lists all groups that the key may see.
 func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	return list(ctx, c, "/groups", nil, func(g Group) int64 { return g.ID })
+}
+
+// Places lists all places that the key may see.
+func (c *Client) Places(ctx context.Context) ([]Place, error) {
+	return list(ctx, c, "/places", nil, func(p Place) int64 { return p.ID })
 }
 
 // GroupLocks gives the ids of the locks of a group.

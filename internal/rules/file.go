@@ -34,6 +34,7 @@ type ruleFile struct {
 // let is a named value.
 type let struct {
 	name  string
+	key   *yaml.Node
 	slot  int
 	value *expression
 }
@@ -294,7 +295,7 @@ func (fl *fileLoader) letsOf(n *yaml.Node, sc *scope, from int) []*let {
 			continue
 		}
 		x := fl.expression(e.node, "let "+e.name, *sc)
-		lets = append(lets, &let{name: e.name, slot: from + len(lets), value: x})
+		lets = append(lets, &let{name: e.name, key: e.key, slot: from + len(lets), value: x})
 		sc.lets[e.name] = from + len(lets) - 1
 	}
 	return lets

@@ -18,6 +18,8 @@ type Set struct {
 	files    map[string]*ruleFile // by trigger
 	names    []string             // of triggers, sorted
 	revision string
+
+	tables []tableNode // of all files
 }
 
 // Load reads and checks every rule file in fsys (*.yaml and *.yml; files ending
@@ -44,7 +46,7 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, getenv))
 	}
 	shared, common := sharedTables(parsed), sharedLimits(parsed)
-	set := &Set{files: map[string]*ruleFile{}, revision: rev.String()}
+	set := &Set{files: map[string]*ruleFile{}, tables: tableNodes(parsed), revision: rev.String()}
 	for _, fl := range parsed {
 		if fl.triggers() {
 			fl.load(shared)

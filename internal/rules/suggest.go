@@ -8,16 +8,22 @@ import (
 
 // didYouMean is a hint for a misspelt name, or "".
 func didYouMean(name string, known []string) string {
+	best := nearest(name, known)
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(`; did you mean "%s"?`, best)
+}
+
+// nearest is the known name that name was likely meant to be, or "".
+func nearest(name string, known []string) string {
 	best, at := "", 3
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < at && d < max(len(k), 2) {
 			best, at = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(`; did you mean "%s"?`, best)
+	return best
 }
 
 // distance counts the insertions, deletions, replacements and swaps of

@@ -11,6 +11,7 @@ import (
 const (
 	placeID   = 5
 	placeName = "HQ"
+	placeZone = "America/New_York"
 )
 
 // opensFor is how long an unlock by hand lasts here; at Kisi it is set at the lock.

@@ -27,6 +27,7 @@ func routes() []route {
 		{method: "DELETE", path: "/login", do: (*Server).deleteLogin},
 		{method: "GET", path: "/roles", do: (*Server).getRoles},
 		{method: "GET", path: "/role_assignments", do: (*Server).getRoleAssignments},
+		{method: "GET", path: "/places", do: (*Server).getPlaces},
 		{method: "GET", path: "/locks", byLink: true, do: (*Server).getLocks},
 		{method: "GET", path: "/locks/{id}", do: (*Server).getLock},
 		{method: "POST", path: "/locks/{id}/unlock", permission: "locks_unlock", byLink: true, do: (*Server).unlock},
