@@ -173,8 +173,8 @@ func (s seen) missing(rights kisi.Rights, uses []rules.Use) rules.Errors {
 				continue
 			}
 			said[p] = true
-			out = append(out, u.Errorf("Kisi shows no role of this key's user with %s for %s %d, which %s needs: "+
-				"use the key of an organization owner, or give its user a role with that in Kisi; a role through a team is not shown, and may do", p, u.Kind(), u.ID, u.For))
+			out = append(out, u.Errorf("Kisi shows no role of this key's user with %s for %s, which %s needs: "+
+				"use the key of an organization owner, or give its user a role with that in Kisi; a role through a team is not shown, and may do", p, u, u.For))
 		}
 	}
 	return out

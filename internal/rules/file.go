@@ -158,8 +158,10 @@ func (fl *fileLoader) auth() {
 		fl.errorf(e.node, "auth is empty")
 	}
 	for _, n := range nodes {
-		entries := fl.entries(n, "auth", authKeys)
-		for _, a := range entries {
+		if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+			fl.errorf(n, "auth is empty")
+		}
+		for _, a := range fl.entries(n, "auth", authKeys) {
 			fl.oneAuth(a)
 		}
 	}
@@ -422,8 +424,10 @@ func (fl *fileLoader) expires(n *yaml.Node, sc scope) *value {
 
 func (fl *fileLoader) effects(r *rule, n *yaml.Node, sc scope) {
 	for _, item := range fl.items(n, "do") {
-		kinds := []string{string(relay.Unlock), string(relay.Schedule), string(relay.GroupLink)}
-		for i, e := range fl.entries(item, "do", kinds) {
+		if item.Kind == yaml.MappingNode && len(item.Content) == 0 {
+			fl.errorf(item, "there is no action on this line")
+		}
+		for i, e := range fl.entries(item, "do", kinds()) {
 			if i > 0 {
 				fl.errorf(e.key, "one action a line: begin this one with `- `")
 				continue
@@ -436,26 +440,43 @@ func (fl *fileLoader) effects(r *rule, n *yaml.Node, sc scope) {
 	}
 }
 
+// kinds are the actions that a rule may ask for.
+func kinds() []string {
+	return []string{string(relay.Unlock), string(relay.Schedule), string(relay.GroupLink)}
+}
+
 func (fl *fileLoader) effect(e entry, sc scope) *effect {
 	x := &effect{kind: relay.Kind(e.name), node: e.key, fields: map[string]*value{}}
 	fields := relay.Fields[x.kind]
 	for _, f := range fl.entries(e.node, e.name, fieldNames(fields)) {
 		what := e.name + "." + f.name
-		v := fl.value(f.node, what, sc)
-		x.fields[f.name] = v
-		if v == nil || v.plain == nil {
-			continue
-		}
-		if field := fieldNamed(fields, f.name); v.lone == nil && v.parts == nil {
-			if _, err := (zoned{fl.f.zone}).convert(field, v.plain); err != nil {
-				fl.errorf(f.node, "%s: %v", what, err)
-			}
-		}
+		x.fields[f.name] = fl.value(f.node, what, sc)
+		fl.fits(fieldNamed(fields, f.name), x.fields[f.name], what)
 	}
 	if e.node.Kind == yaml.MappingNode {
 		fl.requireFields(x, fields)
 	}
 	return x
+}
+
+// fits refuses a value that the field never takes. What is computed is seen when it is.
+func (fl *fileLoader) fits(field relay.Field, v *value, what string) {
+	switch {
+	case v == nil || v.lone != nil || v.parts != nil:
+	case v.list == nil:
+		if _, err := (zoned{fl.f.zone}).convert(field, v.plain); err != nil {
+			fl.errorf(v.node, "%s: %v", what, err)
+		}
+	case field.Type != relay.IDs:
+		fl.errorf(v.node, "%s takes one value, not a list", what)
+	case len(v.list) == 0:
+		fl.errorf(v.node, "%s: the list is empty", what)
+	}
+	if v != nil && field.Type == relay.IDs {
+		for _, item := range v.list {
+			fl.fits(relay.Field{Type: relay.ID}, item, what)
+		}
+	}
 }
 
 func (fl *fileLoader) requireFields(x *effect, fields []relay.Field) {

@@ -43,11 +43,14 @@ func (u Use) Kind() string {
 	return "group"
 }
 
+// String is what it names, like "lock 22281".
+func (u Use) String() string { return fmt.Sprintf("%s %d", u.Kind(), u.ID) }
+
 // Missing is the mistake that Kisi does not have what u names, but only those in
 // has, which are names by id.
 func (u Use) Missing(has map[int64]string) *Error {
 	if len(has) == 0 {
-		return u.Errorf("Kisi has no %s %d: this key sees no %ss at all", u.Kind(), u.ID, u.Kind())
+		return u.Errorf("Kisi has no %s: this key sees no %ss at all", u, u.Kind())
 	}
 	var list, ids []string
 	for _, id := range sortedKeys(has) {
@@ -67,7 +70,7 @@ func (u Use) Missing(has map[int64]string) *Error {
 	if len(list) > maxListed {
 		list = append(list[:maxListed:maxListed], "…")
 	}
-	return u.Errorf("Kisi has no %s %d; it has: %s%s", u.Kind(), u.ID, strings.Join(list, ", "), hint)
+	return u.Errorf("Kisi has no %s; it has: %s%s", u, strings.Join(list, ", "), hint)
 }
 
 const maxListed = 8

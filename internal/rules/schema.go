@@ -1,0 +1,185 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"doorhook/internal/relay"
+)
+
+// js is a part of a JSON Schema.
+type js = map[string]any
+
+// Texts that a value may have to look like. They are read by Go and by JavaScript.
+const (
+	notBlank   = `\S`
+	inPart     = `(^|[^$])\$\{`
+	positive   = `^\s*\+?0*[1-9][0-9]*(\.0+)?\s*$`
+	trueOrNot  = `^(true|false)$`
+	fromEnv    = `\$\{\s*env\.[A-Za-z_][A-Za-z0-9_]*\s*\}`
+	variable   = `^([A-Za-z][A-Za-z0-9_]*|_([A-Za-z0-9][A-Za-z0-9_]*)?)$`
+	inBraces   = `^\$\{[^{}]*\}$`
+	loneBraces = `^\s*\$\{[\s\S]*\}\s*$`
+	anyBraces  = `(^|[^$])\$\{[\s\S]*\}`
+	period     = `^\s*(\+?[0-9]+d)?\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*\s*$`
+)
+
+// Schema is a JSON Schema of rule files, for editors: draft-07, which the language
+// server of YAML knows best. It is made of the tables that the loader reads files
+// with. What stands inside expressions it does not see.
+func Schema() []byte {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(fileSchema()); err != nil {
+		panic("rules: the schema cannot be encoded: " + err.Error()) // it is made of texts and numbers
+	}
+	return text.Bytes()
+}
+
+func fileSchema() js {
+	known := js{
+		"trigger":  js{"type": []string{"string", "integer", "boolean"}, "minimum": 0, "pattern": triggerName.String()},
+		"from":     js{"enum": []string{"json"}},
+		"auth":     js{"anyOf": []js{ref("way"), {"type": "array", "minItems": 1, "items": ref("way"), "if": js{"contains": js{"required": []string{"none"}}}, "then": js{"maxItems": 1}}}},
+		"timezone": ref("text"),
+		"tables":   js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": js{"type": "object", "additionalProperties": ref("data")}},
+		"let":      js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": ref("expression")},
+		"respond":  js{"type": "object", "propertyNames": js{"not": js{"enum": answerFields}}, "additionalProperties": ref("value")},
+		"rules":    js{"type": "array", "items": ref("rule")},
+	}
+	return js{
+		"$schema": "http://json-schema.org/draft-07/schema#", "title": "doorhook rule file", "description": help("file"),
+		"type": "object", "properties": described("file", fileKeys, known), "additionalProperties": false,
+		"if": js{"required": []string{"trigger"}}, "then": js{"required": []string{"auth"}},
+		"else":         js{"required": []string{"tables"}, "maxProperties": 1},
+		"dependencies": js{"cancelled": []string{"booking"}, "version": []string{"booking"}},
+		"definitions": js{
+			"text": js{"type": []string{"string", "number", "boolean"}, "pattern": notBlank},
+			"expression": js{
+				"type": []string{"string", "number", "boolean"}, "pattern": notBlank,
+				"not": js{"type": "string", "pattern": inBraces}, "errorMessage": "this is an expression by itself: write it without ${ }",
+			},
+			"value":    js{"type": []string{"string", "number", "boolean", "array"}, "pattern": notBlank, "items": ref("value")},
+			"variable": js{"pattern": variable, "not": js{"enum": reserved()}},
+			"data": js{
+				"type": []string{"string", "number", "boolean", "array", "object"}, "pattern": notBlank,
+				"not": js{"type": "string", "pattern": anyBraces}, "items": ref("data"), "additionalProperties": ref("data"),
+			},
+			"way":  waySchema(),
+			"rule": ruleSchema(),
+		},
+	}
+}
+
+// reserved are the names that no table and no value can have.
+func reserved() []string {
+	all := slices.Concat(keywords(), inputs(), functionNames())
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func ref(name string) js { return js{"$ref": "#/definitions/" + name} }
+
+// described are the properties for keys; those that known leaves out take an expression.
+// A $ref hides what stands beside it, so it goes into an allOf.
+func described(of string, keys []string, known js) js {
+	all := js{}
+	for _, key := range keys {
+		p, ok := known[key].(js)
+		if !ok {
+			p = ref("expression")
+		}
+		if _, isRef := p["$ref"]; isRef {
+			p = js{"allOf": []js{p}}
+		}
+		p["description"] = help(of + "." + key)
+		if e := example(of + "." + key); e != "" {
+			p["examples"] = []string{e}
+		}
+		all[key] = p
+	}
+	return all
+}
+
+// waySchema is one way to say who may call a trigger.
+func waySchema() js {
+	secret := js{"type": "string", "pattern": fromEnv, "errorMessage": "a secret does not belong into a file: put it into a variable and write ${env.NAME}"}
+	named := func(names js) js {
+		return js{"anyOf": []js{secret, {"type": "object", "minProperties": 1, "maxProperties": 1, "propertyNames": names, "additionalProperties": secret}}}
+	}
+	return js{
+		"type": "object", "minProperties": 1, "additionalProperties": false, "dependencies": js{"none": js{"maxProperties": 1}},
+		"properties": described("auth", authKeys, js{
+			"bearer": secret,
+			"basic":  named(js{}),
+			"header": named(js{"pattern": headerName.String()}),
+			"query":  named(js{"not": js{"enum": []string{"wait", "dry_run"}}}),
+			"none":   js{"const": true},
+		}),
+	}
+}
+
+func ruleSchema() js {
+	actions := js{}
+	for _, kind := range kinds() {
+		actions[kind] = actionSchema(relay.Kind(kind))
+	}
+	return js{
+		"type": "object", "required": []string{"name", "do"}, "additionalProperties": false,
+		"properties": described("rule", ruleKeys, js{
+			"name": ref("text"),
+			"let":  js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": ref("expression")},
+			"expires": js{"type": "string", "anyOf": []js{
+				{"pattern": loneBraces}, {"allOf": []js{{"pattern": period}, {"pattern": "[1-9]"}}},
+			}},
+			"do": js{"type": "array", "minItems": 1, "items": js{
+				"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": described("do", kinds(), actions),
+			}},
+		}),
+	}
+}
+
+func actionSchema(kind relay.Kind) js {
+	fields := relay.Fields[kind]
+	known, required := js{}, []string{}
+	for _, f := range fields {
+		known[f.Name] = fieldSchema(f)
+		if f.Required {
+			required = append(required, f.Name)
+		}
+	}
+	s := js{"type": "object", "additionalProperties": false, "required": required, "properties": described("field", fieldNames(fields), known)}
+	if kind == relay.Schedule {
+		var one []js
+		for _, name := range relay.Target {
+			one = append(one, js{"required": []string{name}})
+		}
+		s["oneOf"] = one
+	}
+	return s
+}
+
+func fieldSchema(f relay.Field) js {
+	s := js{"type": []string{"string", "number", "boolean"}, "pattern": notBlank}
+	id := js{"type": []string{"integer", "string"}, "minimum": 1, "pattern": positive + "|" + inPart}
+	switch f.Type {
+	case relay.ID:
+		s = id
+	case relay.IDs:
+		s = js{"anyOf": []js{id, {"type": "array", "minItems": 1, "items": id}}}
+	case relay.Time:
+		s = js{"type": []string{"string", "number"}, "pattern": notBlank}
+	case relay.Bool:
+		s = js{"type": []string{"boolean", "string"}, "pattern": trueOrNot + "|" + inPart}
+	}
+	if f.OneOf != nil {
+		s = js{"type": "string", "anyOf": []js{{"enum": f.OneOf}, {"pattern": inPart}}}
+	}
+	if f.Default != nil {
+		s["default"] = f.Default
+	}
+	return s
+}

@@ -1,0 +1,58 @@
+package rules
+
+// help is what a key means, as an editor shows it.
+func help(key string) string { return helps[key][0] }
+
+// example is one value of a key, or "".
+func example(key string) string { return helps[key][1] }
+
+// helps are what keys mean, each with an example.
+var helps = map[string][2]string{
+	"file": {"A rule file is one trigger: a way in, who may use it, and what its messages mean for doors. A file without trigger: holds tables: alone, for all other files."},
+
+	"file.trigger":   {"The name of the trigger, and the end of its address: /hooks/NAME.", "skedda"},
+	"file.from":      {"How messages are read. json reads JSON, forms and query strings alike.", "json"},
+	"file.auth":      {"Who may call this trigger; required. Any one of a list lets a caller in. Secrets come from the environment.", "- bearer: ${env.DOORHOOK_TOKEN}"},
+	"file.timezone":  {"An IANA time zone: the zone of times that carry none. Without it such a time is a mistake, never UTC.", "America/New_York"},
+	"file.id":        {"An expression: the identity of the event. The same one is accepted once, within seven days. Default: the header Idempotency-Key, else none.", "payload.event_id"},
+	"file.booking":   {"An expression: the identity of the booking. All its events change the same job. Default: none, each event stands for itself.", "payload.booking_id"},
+	"file.version":   {"An expression: a number or a time that orders the events of a booking; an older one is stale. Default: what arrives last counts.", "payload.updated_at"},
+	"file.cancelled": {"An expression: whether the booking is to have nothing. No rule is evaluated then.", `payload.status == "cancelled"`},
+	"file.tables":    {"Names with values, for lookups in expressions. Asked for a name it does not have, or for nil, a table gives nil."},
+	"file.let":       {"Named values, in order, each an expression that is computed when first used."},
+	"file.respond":   {"Extra fields of the answer: text with ${expression} in it. One that cannot be computed is null and fails nothing."},
+	"file.rules":     {"The rules. All that match fire."},
+
+	"auth.bearer": {"The header Authorization: Bearer SECRET.", "${env.DOORHOOK_TOKEN}"},
+	"auth.basic":  {"HTTP basic authorization, a user and a secret.", "zapier:${env.DOORHOOK_TOKEN}"},
+	"auth.header": {"A header of your own with a secret.", `{X-Doorhook-Token: "${env.DOORHOOK_TOKEN}"}`},
+	"auth.query":  {"A query parameter with a secret: it ends up in logs on the way, so take a header if you can.", `{token: "${env.DOORHOOK_TOKEN}"}`},
+	"auth.none":   {"Anybody may call this trigger.", "true"},
+
+	"rule.name":    {"The name of the rule, unique in the file. What a booking has is kept by it: renaming a rule takes its grants back and makes them anew.", "access link"},
+	"rule.when":    {"An expression: true, false, or nil, which is false. Left out, the rule always matches.", "space != nil && payload.email != nil"},
+	"rule.each":    {"An expression that gives a list: the rule is repeated for every element, as each.", "payload.spaces"},
+	"rule.let":     {"Named values of this rule, each an expression."},
+	"rule.at":      {"An expression: when to tell Kisi. Left out, at once.", "start - hours(1)"},
+	"rule.expires": {"When it is too late: a duration after its time, or ${…} that gives a time or a duration. Never later than the window's end.", "5m"},
+	"rule.do":      {"The actions, one a line."},
+
+	"do.unlock":     {"Opens one lock, for the few seconds that are set at the lock. 60 seconds after its time it is too late."},
+	"do.schedule":   {"Keeps locks open for a window. Say where with exactly one of lock_id, lock_ids and group_id."},
+	"do.group_link": {"Mails a link that opens the locks of a group for a window."},
+
+	"field.lock_id":                  {"The id of a lock in Kisi.", "${space.lock}"},
+	"field.lock_ids":                 {"The ids of several locks in Kisi: one schedule each.", "[22281, 22282]"},
+	"field.group_id":                 {"The id of a group in Kisi.", "${space.group}"},
+	"field.starts_at":                {"When the window begins; rounded down to the minute.", "${start}"},
+	"field.ends_at":                  {"When the window ends; rounded up to the minute.", "${end}"},
+	"field.name":                     {"What it is called in Kisi. Default: the booking's id and the trigger's name.", "Booking ${payload.booking_id}"},
+	"field.consequence":              {"What the schedule does. unlock keeps the doors open; allow and first_to_arrive are Kisi's own."},
+	"field.override":                 {"Whether the schedule goes before other schedules of the lock."},
+	"field.email":                    {"Where Kisi mails the link to. If it is given it must not come out empty.", "${payload.email}"},
+	"field.phone":                    {"The phone number of the link's holder."},
+	"field.valid_from":               {"When the link begins to work; left out, at once.", "${start - minutes(10)}"},
+	"field.valid_until":              {"When the link stops to work. Left out, it never does.", "${end}"},
+	"field.quick_response_code_type": {"Whether the link has a QR code, and of which kind."},
+	"field.link_enabled":             {"Whether the link opens by a tap in the browser."},
+}
