@@ -23,6 +23,7 @@ const (
 
 // Env is what a command may touch besides its arguments.
 type Env struct {
+	In       io.Reader
 	Out, Err io.Writer
 	Lookup   func(string) (string, bool) // of the environment
 	Version  string
@@ -52,6 +53,8 @@ type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
 	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake; --online asks Kisi, too."`
 	Test     testCmd     `cmd:"" help:"Run the golden cases beside the rules; --update writes them, --record makes one of an event."`
+	Init     initCmd     `cmd:"" help:"Ask Kisi for your doors and write a rule file for them."`
+	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of rule files, for editors."`
 	Jobs     jobsCmd     `cmd:"" help:"What bookings ask for and how far it has got; --waiting for what is to come."`
 	Events   eventsCmd   `cmd:"" help:"List what came in."`
 	Dead     deadCmd     `cmd:"" help:"List what was given up, and why."`

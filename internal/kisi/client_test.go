@@ -182,8 +182,13 @@ func TestSite(t *testing.T) {
 		t.Errorf("locks %+v, %v", locks, err)
 	}
 	groups, err := c.Groups(t.Context())
-	if err != nil || len(groups) != 2 || groups[0] != (kisi.Group{ID: groupA, Name: "Studio A and front door", PlaceID: 5}) {
-		t.Errorf("groups %+v, %v", groups, err)
+	two := 2
+	if diff := cmp.Diff(kisi.Group{ID: groupA, Name: "Studio A and front door", PlaceID: 5, LocksCount: &two}, groups[0]); err != nil || len(groups) != 2 || diff != "" {
+		t.Errorf("groups %+v, %v: %s", groups, err, diff)
+	}
+	places, err := c.Places(t.Context())
+	if err != nil || len(places) != 1 || places[0] != (kisi.Place{ID: 5, Name: "HQ", TimeZone: "America/New_York"}) {
+		t.Errorf("places %+v, %v", places, err)
 	}
 	of, err := c.GroupLocks(t.Context(), groupA)
 	if diff := cmp.Diff([]int64{22281, 22290}, of); err != nil || diff != "" {

@@ -167,6 +167,9 @@ func (s *Set) Zone(trigger string) *time.Location {
 	return time.UTC
 }
 
+// TriggerName reports whether a trigger can be called name.
+func TriggerName(name string) bool { return triggerName.MatchString(name) }
+
 // Zones names the time zones of all triggers, sorted.
 func (s *Set) Zones() []string {
 	var zones []string

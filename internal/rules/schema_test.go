@@ -21,9 +21,9 @@ import (
 // what the environment has, and what clashes with something elsewhere.
 var unseen = regexp.MustCompile(strings.Join([]string{
 	`never gives that|unknown name|use ==|the expression|expression is|this \$\{|not available in|cannot be used|not enough arguments|bad number syntax|the pattern|cannot redeclare|unexpected|cannot use|too many arguments`, // expressions
-	`only \$\{env\.NAME\} can stand here|takes a name, a colon and a secret|is not a time|carries no zone|not a time doorhook knows`,                                            // texts
-	`this is not YAML|YAML takes|YAML reads|anchors and aliases|stands here twice|this cannot be a key|one document|the file is empty`,                                                   // YAML
-	`environment variable`, // the environment
+	`only \$\{env\.NAME\} can stand here|takes a name, a colon and a secret|is not a time|carries no zone|not a time doorhook knows`,                                                                                           // texts
+	`this is not YAML|YAML takes|YAML reads|anchors and aliases|stands here twice|this cannot be a key|one document|the file is empty`,                                                                                         // YAML
+	`environment variable`,                         // the environment
 	`already|name of the one in line|mean nothing`, // elsewhere
 }, "|"))
 

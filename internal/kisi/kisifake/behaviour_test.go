@@ -104,6 +104,17 @@ func TestWhatALinkOpens(t *testing.T) {
 	want(t, ask(s, "POST", "/locks/1/unlock", "", as...), 403, "f35ade")
 }
 
+func TestPlaces(t *testing.T) {
+	s := fake(t, kisifake.Options{})
+	want(t, ask(s, "GET", "/places", ""), 200, `"name":"HQ"`)
+	want(t, ask(s, "GET", "/places?query=h", ""), 200, `"time_zone":"America/New_York"`)
+	if got := ask(s, "GET", "/places?query=elsewhere", "").Body.String(); got != "[]" {
+		t.Errorf("elsewhere is %s", got)
+	}
+	want(t, ask(s, "GET", "/places?scope=place", ""), 422, "scope")
+	want(t, ask(s, "GET", "/places", "", "Authorization", "KISI-LOGIN x"), 401, "")
+}
+
 func TestConditionOfADoor(t *testing.T) {
 	s := fake(t, kisifake.Options{Locks: []kisifake.Lock{{ID: 1, Name: "a"}, {ID: 2, Name: "b", Geofence: true}, {ID: 3, Name: "c", ReaderOnly: true}}})
 	s.Offline(1)
