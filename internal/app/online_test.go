@@ -218,29 +218,39 @@ func TestStarter(t *testing.T) {
 	}{
 		{"a group of its own", []SiteDoor{door(1, "A")}, []SiteGroup{group(11, 1)}, `A: {lock: 1, group: 11}`},
 		{
-			"the smallest", []SiteDoor{door(1, "AA"), door(2, "BB")}, []SiteGroup{group(10, 1, 2), group(11, 1), group(12, 2)},
+			"the smallest",
+			[]SiteDoor{door(1, "AA"), door(2, "BB")},
+			[]SiteGroup{group(10, 1, 2), group(11, 1), group(12, 2)},
 			"AA: {lock: 1, group: 11}\nBB: {lock: 2, group: 12}\n# group 10, g10, opens AA, BB",
 		},
 		{
-			"one group for all", []SiteDoor{door(1, "AA"), door(2, "BB")}, []SiteGroup{group(10, 1, 2)},
+			"one group for all",
+			[]SiteDoor{door(1, "AA"), door(2, "BB")},
+			[]SiteGroup{group(10, 1, 2)},
 			"# AA: {lock: 1}   # group 10, g10, is the smallest that has it, and the smallest of other doors, too: make it a group of its own\n" +
 				"# BB: {lock: 2}   # group 10, g10, is the smallest that has it, and the smallest of other doors, too: make it a group of its own\n" +
 				"# group 10, g10, opens AA, BB",
 		},
 		{
-			"two as small", []SiteDoor{door(1, "AA")}, []SiteGroup{group(11, 1), group(12, 1)},
+			"two as small",
+			[]SiteDoor{door(1, "AA")},
+			[]SiteGroup{group(11, 1), group(12, 1)},
 			"# AA: {lock: 1}   # which group is for it? 11, g11, or 12, g12\n# group 11, g11, opens AA\n# group 12, g12, opens AA",
 		},
 		{"none", []SiteDoor{door(1, "AA")}, nil, "# AA: {lock: 1}   # no group has it, so no link can open it"},
 		{
-			"twice the same name", []SiteDoor{door(1, "AA"), door(2, " aa")}, []SiteGroup{group(11, 1), group(12, 2)},
+			"twice the same name",
+			[]SiteDoor{door(1, "AA"), door(2, " aa")},
+			[]SiteGroup{group(11, 1), group(12, 2)},
 			"# AA: {lock: 1}   # 2 doors are called like this: give them names of their own\n" +
 				"# \" aa\": {lock: 2}   # 2 doors are called like this: give them names of their own\n" +
 				"# group 11, g11, opens AA\n# group 12, g12, opens aa",
 		},
 		{"no name", []SiteDoor{door(1, " ")}, []SiteGroup{group(11, 1)}, "# \" \": {lock: 1}   # it has no name in Kisi\n# group 11, g11, opens"},
 		{
-			"more than its own", []SiteDoor{door(1, "AA"), door(2, "Front")}, []SiteGroup{group(11, 1, 2), group(12, 2)},
+			"more than its own",
+			[]SiteDoor{door(1, "AA"), door(2, "Front")},
+			[]SiteGroup{group(11, 1, 2), group(12, 2)},
 			"AA: {lock: 1, group: 11}   # the group, g11, opens AA, Front\nFront: {lock: 2, group: 12}",
 		},
 	}

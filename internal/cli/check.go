@@ -44,16 +44,16 @@ type checked struct {
 	asked    bool // of Kisi
 }
 
-// tooStrict is for warnings that count.
-type tooStrict string
+// strictError is for warnings that count.
+type strictError string
 
-func (e tooStrict) Error() string { return string(e) }
+func (e strictError) Error() string { return string(e) }
 
 // Run checks the rules. Mistakes are an error of type rules.Errors.
 func (c checkCmd) Run(ctx context.Context, env Env) error {
 	found, err := c.check(ctx, env)
 	if err == nil && c.Strict && len(found.warnings) > 0 {
-		err = tooStrict(count(len(found.warnings), "warning") + ", and --strict takes them for mistakes")
+		err = strictError(count(len(found.warnings), "warning") + ", and --strict takes them for mistakes")
 	}
 	if c.JSON {
 		return errors.Join(c.printJSON(env, found, err), err)

@@ -128,7 +128,7 @@ func exitCode(env Env, err error) int {
 	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
 	}
-	if _, strict := errors.AsType[tooStrict](err); strict {
+	if _, strict := errors.AsType[strictError](err); strict {
 		return exitBadRules
 	}
 	return exitFailed

@@ -89,14 +89,30 @@ func unknown() reach { return reach{other: true} }
 
 func union(a, b reach) reach {
 	out := reach{
-		cells: slices.Concat(a.cells, b.cells), list: a.list, other: a.other || b.other,
-		some: a.some || b.some, lacks: slices.Concat(a.lacks, b.lacks),
+		cells: merge(a.cells, b.cells), list: a.list, other: a.other || b.other,
+		some: a.some || b.some, lacks: merge(a.lacks, b.lacks),
 	}
 	if a.list != nil && b.list != nil {
 		both := union(*a.list, *b.list)
 		out.list = &both
 	} else if a.list == nil {
 		out.list = b.list
+	}
+	return out
+}
+
+// merge is a and b without what comes twice.
+func merge[T comparable](a, b []T) []T {
+	if len(a) == 0 {
+		return slices.Clip(b) // whoever appends must not write into it
+	}
+	seen := map[T]bool{}
+	var out []T
+	for _, x := range slices.Concat(a, b) {
+		if !seen[x] {
+			seen[x] = true
+			out = append(out, x)
+		}
 	}
 	return out
 }

@@ -12,15 +12,27 @@ import (
 	"doorhook/internal/relay"
 )
 
+// visit calls do for n and all that it is made of, and for the values of lets that
+// it uses, each once.
+func visit(n ast.Node, lets map[string]*let, do func(ast.Node)) {
+	seen := map[string]bool{}
+	var look func(ast.Node)
+	look = func(n ast.Node) {
+		do(n)
+		if id, ok := n.(*ast.IdentifierNode); ok && lets[id.Value] != nil && !seen[id.Value] {
+			seen[id.Value] = true
+			walk(lets[id.Value].value.tree(), look)
+		}
+	}
+	walk(n, look)
+}
+
 // varies reports whether n depends on the event.
 func varies(n ast.Node, lets map[string]*let) bool {
 	found := false
-	walk(n, func(n ast.Node) {
+	visit(n, lets, func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.IdentifierNode:
-			if l, ok := lets[n.Value]; ok {
-				found = found || varies(l.value.tree(), lets)
-			}
 			found = found || slices.Contains(append(inputs(), "each", "now"), n.Value)
 		case *ast.BuiltinNode:
 			found = found || n.Name == "now"
@@ -29,22 +41,22 @@ func varies(n ast.Node, lets map[string]*let) bool {
 	return found
 }
 
-// constant computes e if no event can change what it gives.
-func (fl *fileLint) constant(e *expression, r *rule, lets map[string]*let) (v any, err error, ok bool) {
+// constant computes e if no event can change what it gives; fixed is false if one can.
+func (fl *fileLint) constant(e *expression, r *rule, lets map[string]*let) (v any, fixed bool, err error) {
 	if e == nil || varies(e.tree(), lets) {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	run := newRun(fl.f, relay.Event{})
 	if r != nil {
 		run.setLets(r.lets)
 	}
 	v, err = run.eval(e)
-	return v, err, true
+	return v, true, err
 }
 
 func (fl *fileLint) cancelled() {
 	e := fl.f.cancelled
-	v, _, ok := fl.constant(e, nil, fl.flow.lets)
+	v, ok, _ := fl.constant(e, nil, fl.flow.lets)
 	if !ok {
 		return
 	}
@@ -58,19 +70,19 @@ func (fl *fileLint) cancelled() {
 // constants finds what is the same for every event, and was not meant to be.
 func (rl *ruleLint) constants() {
 	rl.constantWhen()
-	if v, err, ok := rl.constant(rl.r.each, nil, rl.fileLint.flow.lets); ok && err == nil {
+	if v, ok, err := rl.constant(rl.r.each, nil, rl.fileLint.flow.lets); ok && err == nil {
 		if list, isList := listOf(v); isList && len(list) == 0 {
 			rl.say(rl.r.each.start().errorf("this list is always empty: the rule never does anything"))
 		}
 	}
-	if v, err, ok := rl.constant(rl.r.at, rl.r, rl.flow.lets); ok {
+	if v, ok, err := rl.constant(rl.r.at, rl.r, rl.flow.lets); ok {
 		rl.sameTime(rl.r.at.start(), v, err)
 	}
 }
 
 func (rl *ruleLint) constantWhen() {
 	e := rl.r.when
-	v, err, ok := rl.constant(e, rl.r, rl.flow.lets)
+	v, ok, err := rl.constant(e, rl.r, rl.flow.lets)
 	switch {
 	case e == nil:
 	case !ok:
@@ -110,7 +122,7 @@ func (rl *ruleLint) compute(n ast.Node) (any, bool) {
 	if wrong != nil {
 		return nil, false
 	}
-	v, err, ok := rl.constant(e, rl.r, rl.flow.lets)
+	v, ok, err := rl.constant(e, rl.r, rl.flow.lets)
 	return v, ok && err == nil
 }
 
@@ -182,7 +194,7 @@ func (rl *ruleLint) fixed(v *value) {
 	case v.lone == nil:
 		rl.sameTime(placeOf(rl.f.src, v.node), v.plain, nil)
 	default:
-		if got, err, ok := rl.constant(v.lone, rl.r, rl.flow.lets); ok {
+		if got, ok, err := rl.constant(v.lone, rl.r, rl.flow.lets); ok {
 			rl.sameTime(v.lone.start(), got, err)
 		}
 	}
@@ -222,23 +234,15 @@ func (rl *ruleLint) length(n ast.Node) (time.Duration, bool) {
 // for which elements.
 func (rl *ruleLint) conditions() map[string]bool {
 	said := map[string]bool{}
-	var look func(n ast.Node)
-	look = func(n ast.Node) {
-		walk(n, func(n ast.Node) {
-			switch n := n.(type) {
-			case *ast.StringNode: // the name of a field, too
-				said[n.Value] = true
-			case *ast.IdentifierNode:
-				if l, ok := rl.flow.lets[n.Value]; ok {
-					look(l.value.tree())
-				}
+	for _, e := range []*expression{rl.r.when, rl.r.each} {
+		if e == nil {
+			continue
+		}
+		visit(e.tree(), rl.flow.lets, func(n ast.Node) {
+			if text, ok := n.(*ast.StringNode); ok { // the name of a field, too
+				said[text.Value] = true
 			}
 		})
-	}
-	for _, e := range []*expression{rl.r.when, rl.r.each} {
-		if e != nil {
-			look(e.tree())
-		}
 	}
 	return said
 }

@@ -39,13 +39,18 @@ func before(a, b place) int {
 	return cmp.Or(cmp.Compare(a.src.name, b.src.name), cmp.Compare(a.line, b.line), cmp.Compare(a.col, b.col))
 }
 
-// named is an entry of a table with its ids of one kind.
-type named struct {
+// entryOf is a name in a table, for ids of one kind.
+type entryOf struct {
 	table *table
 	name  string
 	lock  bool
-	ids   []int64
-	at    *cell
+}
+
+// named is an entry of a table with its ids of one kind.
+type named struct {
+	entryOf
+	ids []int64
+	at  *cell // the first of them
 }
 
 // sameIDs finds entries with different names and the same ids. An id that several
@@ -68,18 +73,19 @@ func (l *lint) sameIDs() {
 
 // entries are all entries of tables that actions take ids from, in order.
 func (l *lint) entries() []*named {
+	known := map[entryOf]*named{}
 	var all []*named
 	for _, u := range l.uses {
 		if u.cell.table == nil {
 			continue
 		}
-		i := slices.IndexFunc(all, func(n *named) bool {
-			return n.table == u.cell.table && n.name == u.cell.entry && n.lock == u.Lock
-		})
-		if i < 0 {
-			i, all = len(all), append(all, &named{table: u.cell.table, name: u.cell.entry, lock: u.Lock, at: u.cell})
+		key := entryOf{table: u.cell.table, name: u.cell.entry, lock: u.Lock}
+		n, ok := known[key]
+		if !ok {
+			n = &named{entryOf: key, at: u.cell}
+			known[key] = n
+			all = append(all, n)
 		}
-		n := all[i]
 		if !slices.Contains(n.ids, u.ID) {
 			n.ids = append(n.ids, u.ID)
 			slices.Sort(n.ids)
@@ -106,21 +112,21 @@ func (fl *fileLint) sameRules() {
 }
 
 // says is all of a rule but its name.
-func (r *rule) says() string {
+func (ru *rule) says() string {
 	var b strings.Builder
-	for _, e := range []*expression{r.when, r.each, r.at} {
+	for _, e := range []*expression{ru.when, ru.each, ru.at} {
 		if e != nil {
 			b.WriteString(e.tree().String())
 		}
 		b.WriteString("\n")
 	}
-	for _, l := range r.lets {
+	for _, l := range ru.lets {
 		fmt.Fprintf(&b, "%s: %s\n", l.name, l.value.tree())
 	}
-	if r.expires != nil {
-		b.WriteString(written(r.expires.node))
+	if ru.expires != nil {
+		b.WriteString(written(ru.expires.node))
 	}
-	for _, x := range r.do {
+	for _, x := range ru.do {
 		fmt.Fprintf(&b, "\n%s", x.kind)
 		for _, name := range sortedKeys(x.fields) {
 			fmt.Fprintf(&b, " %s=%s", name, written(x.fields[name].node))
@@ -131,9 +137,9 @@ func (r *rule) says() string {
 
 // written is a value of YAML as one text.
 func written(n *yaml.Node) string {
-	text := fmt.Sprintf("%q", n.Value)
+	parts := []string{fmt.Sprintf("%q", n.Value)}
 	for _, c := range n.Content {
-		text += "," + written(c)
+		parts = append(parts, written(c))
 	}
-	return text
+	return "(" + strings.Join(parts, ",") + ")"
 }

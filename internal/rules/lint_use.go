@@ -23,8 +23,10 @@ type Use struct {
 // that actions take them from. What only an event tells is not among them.
 func (s *Set) Uses() []Use {
 	var all []Use
+	seen := map[Use]bool{}
 	for _, u := range s.lint().uses {
-		if !slices.Contains(all, u) {
+		if !seen[u] {
+			seen[u] = true
 			all = append(all, u)
 		}
 	}
