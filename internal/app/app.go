@@ -127,7 +127,7 @@ func (a *App) announce(s Settings, set *rules.Set) {
 func (a *App) announceRules(set *rules.Set) {
 	a.log.Info("rules", "revision", set.Revision())
 	for _, w := range set.Warnings() {
-		a.log.Warn("a rule file says what is probably not meant", "at", fmt.Sprintf("%s:%d:%d", w.File, w.Line, w.Col), "warning", w.Message)
+		a.log.Warn("a rule file says what is probably not meant", "at", w.Place(), "warning", w.Message)
 	}
 	for _, name := range set.Triggers() {
 		t, _ := set.Trigger(name)

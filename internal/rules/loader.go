@@ -200,6 +200,7 @@ func (l *loader) compile(n *yaml.Node, off int, text string, sc scope) *expressi
 	}
 	e, err := sc.compile(l.src, n, off, text)
 	if err != nil {
+		err.inside = true
 		l.errs = append(l.errs, err)
 		return nil
 	}

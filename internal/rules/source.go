@@ -17,6 +17,8 @@ type Error struct {
 	Line, Col int // counted from 1, in runes
 	Message   string
 	Source    string // the line itself
+
+	inside bool // in an expression, and not of the shape of the file
 }
 
 // Place is file:line:column.
