@@ -286,9 +286,12 @@ func (f *flow) field(base reach, name string, n ast.Node) reach {
 			out.lacks = append(out.lacks, lack{c, name})
 		}
 	}
-	if len(out.cells) == 0 && !base.other && base.list == nil && len(base.cells) > 0 {
+	if len(out.cells) > 0 {
+		return out
+	}
+	out.lacks = nil // said once, or meant for what comes from elsewhere
+	if !base.other && base.list == nil && len(base.cells) > 0 {
 		f.nowhere(base.cells, name, n)
-		out.lacks = nil
 	}
 	return out
 }

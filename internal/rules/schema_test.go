@@ -23,8 +23,8 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`only \$\{env\.NAME\} can stand here|takes a name, a colon and a secret`,                // texts with secrets
 	`is not a time|carries no zone|YAML takes|YAML reads|this is not YAML`,                  // how something is spelt
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
-	`environment variable`,                         // the environment
-	`already|name of the one in line|mean nothing`, // what stands elsewhere
+	`environment variable`,            // the environment
+	`already|name of the one in line`, // what stands elsewhere
 }, "|"))
 
 // TestSchemaAgrees holds the schema to the loader: what the schema refuses the
@@ -60,11 +60,13 @@ func TestSchemaAgrees(t *testing.T) {
 	for name, text := range files {
 		check(name, text)
 	}
+	check("two actions on one line", strings.Replace(everyKey, "unlock: {lock_id: 1}", "{unlock: {lock_id: 1}, group_link: {group_id: 2}}", 1))
+	check("anybody, and a secret", strings.Replace(everyKey, "- bearer:", "- none: true\n  - bearer:", 1))
 	if _, err := Load(fstest.MapFS{"a.yaml": {Data: []byte(everyKey)}}, "rules", anySecret); err != nil {
 		t.Fatal(err)
 	}
 	mutations(t, everyKey, func(what, mutant string) { check(what, mutant) })
-	if refused < 500 || tried-refused < 500 {
+	if refused < 300 || tried-refused < 300 {
 		t.Errorf("of %d files the schema refused %d: these cases tell nothing", tried, refused)
 	}
 }
