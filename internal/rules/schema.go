@@ -46,6 +46,7 @@ func fileSchema() js {
 		"auth":     js{"anyOf": []js{ref("way"), {"type": "array", "minItems": 1, "items": ref("way"), "if": js{"contains": js{"required": []string{"none"}}}, "then": js{"maxItems": 1}}}},
 		"timezone": ref("text"),
 		"tables":   js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": js{"type": "object", "additionalProperties": ref("data")}},
+		"limits":   limitsSchema(),
 		"let":      js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": ref("expression")},
 		"respond":  js{"type": "object", "propertyNames": js{"not": js{"enum": answerFields}}, "additionalProperties": ref("value")},
 		"rules":    js{"type": "array", "items": ref("rule")},
@@ -54,7 +55,7 @@ func fileSchema() js {
 		"$schema": "http://json-schema.org/draft-07/schema#", "title": "doorhook rule file", "description": help("file"),
 		"type": "object", "properties": described("file", fileKeys, known), "additionalProperties": false,
 		"if": js{"required": []string{"trigger"}}, "then": js{"required": []string{"auth"}},
-		"else":         js{"required": []string{"tables"}, "maxProperties": 1},
+		"else":         js{"minProperties": 1, "propertyNames": js{"enum": []string{"tables", "limits"}}},
 		"dependencies": js{"cancelled": []string{"booking"}, "version": []string{"booking"}},
 		"definitions": js{
 			"text": js{"type": []string{"string", "number", "boolean"}, "pattern": notBlank},
@@ -72,6 +73,15 @@ func fileSchema() js {
 			"rule": ruleSchema(),
 		},
 	}
+}
+
+func limitsSchema() js {
+	longest := func() js { return js{"type": "string", "allOf": []js{{"pattern": period}, {"pattern": "[1-9]"}}} }
+	most := func() js { return js{"type": "integer", "minimum": 1, "maximum": mostCounted} }
+	return js{"type": "object", "additionalProperties": false, "properties": described("limits", limitKeys, js{
+		"max_window": longest(), "max_ahead": longest(), "max_doors": most(), "grants_per_minute": most(),
+		"never": js{"type": "array", "items": js{"type": []string{"integer", "string"}, "minimum": 1, "pattern": positive}},
+	})}
 }
 
 // reserved are the names that no table and no value can have.

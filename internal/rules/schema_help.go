@@ -8,7 +8,7 @@ func example(key string) string { return helps[key][1] }
 
 // helps are what keys mean, each with an example.
 var helps = map[string][2]string{
-	"file": {"A rule file is one trigger: a way in, who may use it, and what its messages mean for doors. A file without trigger: holds tables: alone, for all other files."},
+	"file": {"A rule file is one trigger: a way in, who may use it, and what its messages mean for doors. A file without trigger: holds tables: and limits: for all other files."},
 
 	"file.trigger":   {"The name of the trigger, and the end of its address: /hooks/NAME.", "skedda"},
 	"file.from":      {"How messages are read. json reads JSON, forms and query strings alike.", "json"},
@@ -19,9 +19,16 @@ var helps = map[string][2]string{
 	"file.version":   {"An expression: a number or a time that orders the events of a booking; an older one is stale. Default: what arrives last counts.", "payload.updated_at"},
 	"file.cancelled": {"An expression: whether the booking is to have nothing. No rule is evaluated then.", `payload.status == "cancelled"`},
 	"file.tables":    {"Names with values, for lookups in expressions. Asked for a name it does not have, or for nil, a table gives nil."},
+	"file.limits":    {"What no event may go beyond, whatever the rules say. What does grants nothing and becomes a dead letter that says so. Limits of a file without a trigger hold for all; the stricter counts."},
 	"file.let":       {"Named values, in order, each an expression that is computed when first used."},
 	"file.respond":   {"Extra fields of the answer: text with ${expression} in it. One that cannot be computed is null and fails nothing."},
 	"file.rules":     {"The rules. All that match fire."},
+
+	"limits.max_window":        {"The longest window of a schedule or a link. A link without an end is longer than any.", "25h"},
+	"limits.max_ahead":         {"How far ahead of the message a window may end, or an at lie.", "400d"},
+	"limits.max_doors":         {"How many different doors one event may open; a group counts as one, and may have no more locks than this itself.", "10"},
+	"limits.grants_per_minute": {"How many actions a minute all events of the trigger may ask for, repeats that change nothing apart.", "30"},
+	"limits.never":             {"Ids of locks that are never opened, also not by way of a group.", "[22290]"},
 
 	"auth.bearer": {"The header Authorization: Bearer SECRET.", "${env.DOORHOOK_TOKEN}"},
 	"auth.basic":  {"HTTP basic authorization, a user and a secret.", "zapier:${env.DOORHOOK_TOKEN}"},

@@ -271,6 +271,7 @@ func TestSchemaHelps(t *testing.T) {
 	add("file", fileKeys)
 	add("auth", authKeys)
 	add("rule", ruleKeys)
+	add("limits", limitKeys)
 	add("do", kinds())
 	for _, kind := range kinds() {
 		add("field", fieldNames(relay.Fields[relay.Kind(kind)]))
