@@ -32,7 +32,8 @@ var mayImport = map[string]string{
 	"web":           "relay intake",
 	"app":           "relay rules intake store worker action kisi kisi/kisifake web / /rules /examples",
 	"golden":        "relay rules intake store worker action kisi kisi/kisifake",
-	"cli":           "app golden rules relay store / /rules /examples",
+	"shadow":        "relay",
+	"cli":           "app golden rules relay store intake action shadow / /rules /examples",
 	"chaos":         "kisi/kisifake",
 	"/cmd/doorhook": "cli",
 }

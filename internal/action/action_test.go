@@ -2,6 +2,7 @@ package action
 
 import (
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -176,7 +177,7 @@ func TestDescribe(t *testing.T) {
 		"link": {theLink(), []string{
 			`POST /group_links {"group_link":{"email":"Jo@example.com","group_id":32693,"link_enabled":true,"name":"Booking 1","valid_from":"2030-05-14T10:00:00Z","valid_until":"2030-05-14T11:00:00Z"}}`,
 		}},
-		"group": {theGroup(), []string{"GET /group_locks?group_id=32693", "for each lock of the group: " + head + fmt.Sprintf(window, "LOCK")}},
+		"group": {theGroup(), []string{"GET /group_locks?group_id=32693&limit=250&offset=0", "for each lock of the group: " + head + fmt.Sprintf(window, "LOCK")}},
 	}
 	for name, tt := range tests {
 		if diff := cmp.Diff(tt.want, Describe(tt.a)); diff != "" {
@@ -190,5 +191,48 @@ func TestUnknownKind(t *testing.T) {
 	_, d := kisiAt(t)
 	if out := d.Create(t.Context(), relay.Action{Kind: "hologram"}); out.Verdict != relay.Rejected || !strings.Contains(out.Err.Error(), "newer doorhook") {
 		t.Errorf("%+v", out)
+	}
+}
+
+// TestCurl runs the commands in a shell, with a curl that only says what it was given:
+// the real one would send just that.
+func TestCurl(t *testing.T) {
+	link := theLink()
+	link.Args = relay.Encode(map[string]any{"group_id": 32693, "name": "it's `id` $(id) \"O\" \n ü", "link_enabled": true})
+	caller := Caller{URL: "http://127.0.0.1:8090/", Integration: "Jo's", Contact: "jo@example.com", UserAgent: "doorhook/1"}
+	requests, err := caller.Requests(t.Context(), link)
+	if err != nil || len(requests) != 1 {
+		t.Fatal(requests, err)
+	}
+	script := `curl() { printf '%s\n' "$@"; }; KISI_API_KEY=k3y` + "\n" + requests[0].Curl()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want := []string{
+		"-X", "POST", "http://127.0.0.1:8090/group_links",
+		"-H", "Authorization: KISI-LOGIN k3y",
+		"-H", "Accept: application/json",
+		"-H", "Content-Type: application/json",
+		"-H", "User-Agent: doorhook/1",
+		"-H", "X-Kisi-Integration-Contact: jo@example.com",
+		"-H", "X-Kisi-Integration-Identifier: Jo's",
+		"-d", `{"group_link":{"group_id":32693,"link_enabled":true,"name":"it's ` + "`id`" + ` $(id) \"O\" \n ü"}}`, "",
+	}
+	if diff := cmp.Diff(want, strings.Split(string(out), "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if text := fmt.Sprint(requests) + requests[0].Curl(); strings.Contains(text, "none") {
+		t.Errorf("a key is shown: %s", text)
+	}
+}
+
+// TestRequestsOfNobodysKind says why there is no request.
+func TestRequestsOfNobodysKind(t *testing.T) {
+	if _, err := (Caller{}).Requests(t.Context(), relay.Action{Kind: "hologram"}); err == nil || !strings.Contains(err.Error(), "newer doorhook") {
+		t.Errorf("%v", err)
+	}
+	if _, err := (Caller{URL: "http://kisi.example"}).Requests(t.Context(), theLink()); err == nil || !strings.Contains(err.Error(), "https") {
+		t.Errorf("%v", err)
 	}
 }

@@ -4,63 +4,118 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"doorhook/internal/kisi"
 	"doorhook/internal/relay"
 )
 
-// Request is a request to Kisi, without its headers.
+// Caller is who asks Kisi, as far as the requests show it. The zero value has
+// Kisi's own address and names nobody.
+type Caller struct{ URL, Integration, Contact, UserAgent string }
+
+// Request is a request to Kisi, without the secret.
 type Request struct {
-	Method, Path, Query string
-	Body                string // JSON; "" has none
+	For    string      `json:"for,omitempty"` // what it is repeated for
+	Method string      `json:"method"`
+	URL    string      `json:"url"`
+	Header http.Header `json:"headers"`
+	Body   string      `json:"body,omitempty"` // JSON
 }
 
 func (r Request) String() string {
-	s := r.Method + " " + r.Path
-	if r.Query != "" {
-		s += "?" + r.Query
+	s := r.Method + " " + r.URL
+	if u, err := url.Parse(r.URL); err == nil {
+		s = r.Method + " " + u.RequestURI()
 	}
 	if r.Body != "" {
 		s += " " + r.Body
 	}
+	if r.For != "" {
+		s = r.For + ": " + s
+	}
 	return s
 }
 
-// Describe gives the requests that would make a, word for word: they are made
-// by the real client and go no further than this process.
-func Describe(a relay.Action) []string {
-	_, group := a.Opens()
-	_, expand := a.GroupToExpand()
-	var asked []string
-	if expand || a.Limits != nil {
-		asked = []string{fmt.Sprintf("GET /group_locks?group_id=%d", group)}
+// Curl is the command that makes r by hand, for a POSIX shell that has the key in
+// KISI_API_KEY. What of it is not ASCII stands in texts of JSON.
+func (r Request) Curl() string {
+	parts := []string{
+		"curl -X " + r.Method + " " + quoted(r.URL),
+		`-H "Authorization: KISI-LOGIN $KISI_API_KEY"`,
 	}
-	a.Limits = nil // nothing is asked here, so nothing is known to forbid it
-	if !expand {
-		return append(asked, describe(a)...)
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		parts = append(parts, "-H "+quoted(name+": "+r.Header.Get(name)))
 	}
-	for _, r := range describe(a.Expand([]int64{1})[0]) {
-		asked = append(asked, "for each lock of the group: "+strings.Replace(r, `"scheduleable_id":1,`, `"scheduleable_id":LOCK,`, 1))
+	if r.Body != "" {
+		parts = append(parts, "-d "+quoted(r.Body))
 	}
-	return asked
+	return strings.Join(parts, " \\\n  ")
 }
 
-func describe(a relay.Action) []string {
-	rec := &recorder{}
-	client, err := kisi.New(kisi.Options{APIKey: "none", Transport: rec})
+// quoted is text as a shell takes it for one argument, whatever is in it.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// Describe gives the requests that would make a, on one line each.
+func Describe(a relay.Action) []string {
+	requests, err := Caller{}.Requests(context.Background(), a)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	if out := New(client).Create(context.Background(), a); out.Err != nil && len(rec.requests) == 0 {
-		return []string{out.Err.Error()}
-	}
-	lines := make([]string, len(rec.requests))
-	for i, r := range rec.requests {
+	lines := make([]string, len(requests))
+	for i, r := range requests {
 		lines[i] = r.String()
 	}
 	return lines
+}
+
+// Requests gives the requests that would make a, word for word: they are made by
+// the real client and go no further than this process.
+func (c Caller) Requests(ctx context.Context, a relay.Action) ([]Request, error) {
+	_, group := a.Opens()
+	_, expand := a.GroupToExpand()
+	var asked []Request
+	if expand || a.Limits != nil {
+		var err error
+		asked, err = c.record(func(d *Doer) relay.Outcome {
+			_, err := d.kisi.GroupLocks(ctx, group)
+			return repeatable(err)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	a.Limits = nil // nothing is asked here, so nothing is known to forbid it
+	if !expand {
+		own, err := c.record(func(d *Doer) relay.Outcome { return d.Create(ctx, a) })
+		return append(asked, own...), err
+	}
+	each, err := c.Requests(ctx, a.Expand([]int64{1})[0])
+	for _, r := range each {
+		r.For = "for each lock of the group"
+		r.Body = strings.Replace(r.Body, `"scheduleable_id":1,`, `"scheduleable_id":LOCK,`, 1)
+		asked = append(asked, r)
+	}
+	return asked, err
+}
+
+func (c Caller) record(do func(*Doer) relay.Outcome) ([]Request, error) {
+	rec := &recorder{}
+	client, err := kisi.New(kisi.Options{
+		URL: c.URL, Integration: c.Integration, Contact: c.Contact, UserAgent: c.UserAgent, APIKey: "none", Transport: rec,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := do(New(client))
+	if len(rec.requests) == 0 {
+		return nil, fmt.Errorf("nothing would be asked of Kisi: %w", out.Err)
+	}
+	return rec.requests, nil
 }
 
 // recorder is a transport without a network.
@@ -74,9 +129,14 @@ func (rec *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	rec.requests = append(rec.requests, Request{r.Method, r.URL.Path, r.URL.RawQuery, string(body)})
+	header := r.Header.Clone()
+	header.Del("Authorization")
+	rec.requests = append(rec.requests, Request{Method: r.Method, URL: r.URL.String(), Header: header, Body: string(body)})
+	answer := `{"id":1,"message":"Unlocked!"}`
+	if r.Method == http.MethodGet {
+		answer = "[]"
+	}
 	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{}, Request: r,
-		Body: io.NopCloser(strings.NewReader(`{"id":1,"message":"Unlocked!"}`)),
+		StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(answer)),
 	}, nil
 }

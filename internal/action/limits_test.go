@@ -148,7 +148,7 @@ func TestGroupsAreRemembered(t *testing.T) {
 
 // TestDescribeLimits shows that the group is looked at first.
 func TestDescribeLimits(t *testing.T) {
-	look := "GET /group_locks?group_id=32693"
+	look := "GET /group_locks?group_id=32693&limit=250&offset=0"
 	link, group := Describe(under(theLink(), relay.Limits{MaxDoors: 1})), Describe(under(theGroup(), relay.Limits{Never: []int64{1}}))
 	if diff := cmp.Diff(append([]string{look}, Describe(theLink())...), link); diff != "" {
 		t.Errorf("a link (-want +got):\n%s", diff)

@@ -15,7 +15,7 @@ type askFlags struct {
 	URL         string `name:"url" variable:"DOORHOOK_URL" placeholder:"URL" help:"A doorhook that runs, as http://127.0.0.1:8080 (DOORHOOK_URL); it wants DOORHOOK_ADMIN_TOKEN from the environment."`
 	Redis       string `variable:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Or its Redis (DOORHOOK_REDIS), if there is no URL."`
 	RedisPrefix string `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key in that Redis (DOORHOOK_REDIS_PREFIX); default doorhook."`
-	JSON        bool   `help:"Print the answer of the API instead of a text for people."`
+	JSON        bool   `help:"Print JSON instead of a text for people."`
 }
 
 // limitFlag bounds a list.

@@ -53,6 +53,8 @@ type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Show the whole job on this machine: embedded Redis, a pretend Kisi, your rules. Opens no real door."`
 	Check    checkCmd    `cmd:"" help:"Check all rule files and report every mistake; --online asks Kisi, too."`
 	Test     testCmd     `cmd:"" help:"Run the golden cases beside the rules; --update writes them, --record makes one of an event."`
+	Explain  explainCmd  `cmd:"" help:"Explain what the rules make of an event: every rule, every value, and the requests as curl."`
+	Shadow   shadowCmd   `cmd:"" help:"Compare other rules with those in use, over the events of the last days."`
 	Init     initCmd     `cmd:"" help:"Ask Kisi for your doors and write a rule file for them."`
 	Schema   schemaCmd   `cmd:"" help:"Print the JSON Schema of rule files, for editors."`
 	Jobs     jobsCmd     `cmd:"" help:"What bookings ask for and how far it has got; --waiting for what is to come."`

@@ -50,8 +50,14 @@ func printJSON(out io.Writer, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
+	_, err := io.WriteString(out, printable(text.String()))
+	return err
+}
+
+// printable writes what a terminal may obey as JSON writes it in texts.
+func printable(text string) string {
 	var safe strings.Builder
-	for _, r := range text.String() {
+	for _, r := range text {
 		if r < 0x7f || unicode.IsPrint(r) {
 			safe.WriteRune(r)
 			continue
@@ -60,8 +66,7 @@ func printJSON(out io.Writer, v any) error {
 			fmt.Fprintf(&safe, `\u%04x`, unit)
 		}
 	}
-	_, err := io.WriteString(out, safe.String())
-	return err
+	return safe.String()
 }
 
 // quoted is text as a shell takes it for one argument.

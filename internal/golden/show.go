@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"doorhook/internal/action"
@@ -64,7 +65,7 @@ func target(a relay.Action) (group, lock int64) {
 func (w *world) requests() any {
 	out := []any{}
 	for _, c := range w.kisi.Journal() {
-		line := action.Request{Method: c.Method, Path: c.Path, Query: c.Query, Body: string(c.Body)}.String()
+		line := action.Request{Method: c.Method, URL: strings.TrimSuffix(c.Path+"?"+c.Query, "?"), Body: string(c.Body)}.String()
 		switch {
 		case c.Status == 0:
 			line += " -> no answer"

@@ -5,12 +5,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"doorhook/internal/relay"
 )
 
-// event reads req into an event of t.
-func (in *Intake) event(req Request, t relay.Trigger) (relay.Event, error) {
+// Event reads req into an event of t that was received at at. It does not ask who
+// calls.
+func Event(req Request, t relay.Trigger, id string, at time.Time) (relay.Event, error) {
 	query, err := fields(visibleQuery(req.Query, t.Auth))
 	if err != nil {
 		return relay.Event{}, err
@@ -20,9 +22,9 @@ func (in *Intake) event(req Request, t relay.Trigger) (relay.Event, error) {
 		return relay.Event{}, err
 	}
 	return relay.Event{
-		ID:         in.o.NewID(),
+		ID:         id,
 		Trigger:    t.Name,
-		ReceivedAt: in.jobs.Now(),
+		ReceivedAt: at,
 		Payload:    payload,
 		Headers:    visibleHeaders(req.Header, t.Auth),
 		Query:      query,

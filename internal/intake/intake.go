@@ -103,7 +103,7 @@ func (in *Intake) Receive(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	ev, err := in.event(req, trigger)
+	ev, err := Event(req, trigger, in.o.NewID(), in.jobs.Now())
 	if err != nil {
 		return Answer{}, err
 	}

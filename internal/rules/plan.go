@@ -22,8 +22,13 @@ func (s *Set) Plan(ev relay.Event) relay.Plan {
 	if !ok {
 		return relay.Plan{Fatal: true, Revision: s.revision, Problems: []relay.Problem{{Message: "no such trigger"}}}
 	}
-	r := newRun(f, ev)
-	p := relay.Plan{Revision: s.revision, GrantsPerMinute: f.limits.grants}
+	p := newRun(f, ev).plan(ev)
+	p.Revision = s.revision
+	return p
+}
+
+func (r *run) plan(ev relay.Event) relay.Plan {
+	p := relay.Plan{GrantsPerMinute: r.file.limits.grants}
 	r.identify(ev, &p)
 	if len(p.Problems) > 0 { // who or what is meant is not known: nothing may change
 		p.Fatal = true
@@ -164,16 +169,10 @@ func (r *run) rule(ru *rule, ev relay.Event, p *relay.Plan) ([]relay.Action, err
 		}
 		r.env["each"] = el
 		r.setLets(ru.lets)
-		if ru.when != nil {
-			if yes, err := r.yes(ru.when); err != nil || !yes {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
+		yes, actions, err := builder{run: r, rule: ru, ev: ev, plan: p, keys: keys}.turn()
+		if r.watch != nil {
+			r.watch(ru, yes, err)
 		}
-		b := builder{run: r, rule: ru, ev: ev, plan: p, keys: keys}
-		actions, err := b.actions()
 		if err != nil {
 			return nil, err
 		}
@@ -182,6 +181,17 @@ func (r *run) rule(ru *rule, ev relay.Event, p *relay.Plan) ([]relay.Action, err
 		}
 	}
 	return all, nil
+}
+
+// turn is whether the rule matches, for one element, and what it asks for then.
+func (b builder) turn() (yes bool, actions []relay.Action, err error) {
+	if b.rule.when != nil {
+		if yes, err = b.run.yes(b.rule.when); err != nil || !yes {
+			return false, nil, err
+		}
+	}
+	actions, err = b.actions()
+	return true, actions, err
 }
 
 func (ru *rule) tooMany() error {

@@ -32,6 +32,8 @@ type run struct {
 	steps int       // left
 	text  int       // bytes left
 	until time.Time // the end of patience; set by the first loop
+
+	watch func(ru *rule, yes bool, err error) // told of every turn of a rule; nil for a plan
 }
 
 // letValue is a named value, computed when first used.
@@ -125,7 +127,7 @@ func (r *run) problem(rule string, err error) relay.Problem {
 	if f.e == nil {
 		return relay.Problem{Rule: rule, Where: r.file.src.where(f.node, 0), Message: f.msg}
 	}
-	return relay.Problem{Rule: rule, Where: f.e.where(f.at), Expr: f.e.text, Message: f.msg, Values: r.values(f.e)}
+	return relay.Problem{Rule: rule, Where: f.e.where(f.at), Expr: f.e.text, Message: f.msg + r.hint(f), Values: r.values(f.e)}
 }
 
 // values are what e saw, without computing anything.
