@@ -64,10 +64,10 @@ func (c checkCmd) Run(ctx context.Context, env Env) error {
 	for _, name := range found.set.Triggers() {
 		fmt.Fprintf(env.Out, "%s: trigger %s, %s\n", found.set.File(name), name, count(found.set.Rules(name), "rule"))
 	}
+	fmt.Fprintf(env.Out, "revision %s\n", found.set.Revision())
 	for _, w := range found.warnings {
 		fmt.Fprintln(env.Out, "warning:", w)
 	}
-	fmt.Fprintf(env.Out, "revision %s\n", found.set.Revision())
 	if found.asked && err == nil {
 		fmt.Fprintln(env.Out, "Kisi has every lock and group that the rules name.")
 	}
