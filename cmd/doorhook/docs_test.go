@@ -30,7 +30,7 @@ func TestDocs(t *testing.T) {
 			t.Skipf("%s is not installed, and the documents use it", tool)
 		}
 	}
-	for _, doc := range []string{"README.md", "examples/README.md"} {
+	for _, doc := range []string{"README.md", "examples/README.md", "docs/rules.md"} {
 		t.Run(doc, func(t *testing.T) {
 			t.Parallel()
 			r := newReader(t)

@@ -118,7 +118,7 @@ func exitCode(env Env, err error) int {
 		return exitOK
 	case errors.As(err, &bad):
 		fmt.Fprintln(env.Err, bad)
-		where := "the rules; nothing was started"
+		where := "the rules"
 		if _, ok := errors.AsType[untested](err); ok {
 			where = "the rules and the cases; no case was run"
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -32,20 +33,35 @@ func TestDocumentedFunctions(t *testing.T) {
 	}
 }
 
-// TestDocumentedFiles loads every rule file in the documents.
+// TestDocumentedFiles finds every piece of a rule file that the documents show in a file
+// that comes with doorhook, whose cases run it, or loads it.
 func TestDocumentedFiles(t *testing.T) {
-	text, err := os.ReadFile("../../docs/rules.md")
-	if err != nil {
-		t.Fatal(err)
+	var shipped []string
+	for _, pattern := range []string{"../../rules/*.yaml", "../../examples/recipes/*.yaml"} {
+		for _, name := range cases(t, pattern) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shipped = append(shipped, string(text))
+		}
 	}
-	blocks := regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```$").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) < 2 {
-		t.Fatalf("found %d files", len(blocks))
-	}
-	for i, b := range blocks {
-		file := strings.ReplaceAll("\n"+b[2], "\n"+b[1], "\n")
-		if _, err := Load(fstest.MapFS{"doc.yaml": {Data: []byte(file)}}, fmt.Sprintf("docs/rules.md, file %d", i+1), testEnv); err != nil {
-			t.Error(err)
+	for _, doc := range []string{"../../docs/rules.md", "../../README.md"} {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
+		if len(blocks) < 1 {
+			t.Fatalf("%s shows no rules", doc)
+		}
+		for _, b := range blocks {
+			if slices.ContainsFunc(shipped, func(file string) bool { return strings.Contains(file, b[1]) }) {
+				continue
+			}
+			if _, err := Load(fstest.MapFS{"doc.yaml": {Data: []byte(b[1])}}, doc, testEnv); err != nil {
+				t.Errorf("this is in no file of rules/ or examples/recipes/, and does not load:\n%s\n%v", b[1], err)
+			}
 		}
 	}
 }
