@@ -82,7 +82,7 @@ func (s *source) line(n int) string {
 
 func (s *source) errorf(line, col int, format string, args ...any) *Error {
 	text := s.line(line)
-	if rs := []rune(text); len(rs) > longestLine {
+	if rs := []rune(text[:min(len(text), 4*longestLine)]); len(rs) > longestLine {
 		text = string(rs[:longestLine]) // no message is as long as a file on one line
 	}
 	return &Error{File: s.name, Line: line, Col: col, Message: fmt.Sprintf(format, args...), Source: text}
@@ -178,14 +178,19 @@ type walker struct {
 	s         *source
 	line, col int
 	quote     rune // 0 for plain and folded scalars
+
+	runes []rune // of the line that was looked at last
+	at    int
 }
 
 func (w *walker) peek() (rune, bool) {
-	rs := []rune(w.s.line(w.line))
-	if w.col >= len(rs) {
+	if w.at != w.line {
+		w.runes, w.at = []rune(w.s.line(w.line)), w.line
+	}
+	if w.col >= len(w.runes) {
 		return 0, false
 	}
-	return rs[w.col], true
+	return w.runes[w.col], true
 }
 
 func (w *walker) atSpace() bool {

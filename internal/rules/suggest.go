@@ -19,6 +19,9 @@ func didYouMean(name string, known []string) string {
 func nearest(name string, known []string) string {
 	best, at := "", 3
 	for _, k := range slices.Sorted(slices.Values(known)) {
+		if max(len(k)-len(name), len(name)-len(k)) >= at {
+			continue // as many letters as that are missing
+		}
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < at && d < max(len(k), 2) {
 			best, at = k, d
 		}
