@@ -45,7 +45,7 @@ func (b builder) at() (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	t, err := zoned{b.run.file.zone}.read(v)
+	t, err := zoned{b.run.file.zone, b.run}.read(v)
 	if err != nil {
 		return time.Time{}, &failure{e: b.rule.at, msg: "at: " + err.Error()}
 	}
@@ -93,11 +93,12 @@ func (b builder) perLock(a relay.Action, args map[string]any) []relay.Action {
 	}
 	if len(locks) > 0 {
 		delete(args, "lock_ids")
-		delete(args, "lock_id")
-		a.Args = relay.Encode(args)
-		all := a.Expand(locks)
-		for i := range all {
-			all[i].Key = b.unique(all[i].Key)
+		all := make([]relay.Action, len(locks))
+		for i, lock := range locks {
+			args["lock_id"] = lock
+			all[i] = a
+			all[i].Key = b.unique(a.Key + "/" + strconv.FormatInt(lock, 10)) // as relay.Action.Expand names it
+			all[i].Args = relay.Encode(args)
 		}
 		return all
 	}
@@ -139,22 +140,37 @@ func (b builder) args(x *effect) (map[string]any, error) {
 			}
 			continue
 		}
-		raw, err := v.compute(b.run)
+		arg, err := b.arg(x.kind, f, v)
 		if err != nil {
 			return nil, err
 		}
-		if blank(raw) {
-			if f.Required || f.Filled || f.Type != relay.Text {
-				// An end that got lost would open a door for ever; a lock that got lost opens none.
-				return nil, b.run.errAt(v, "%s.%s is nil", x.kind, f.Name)
-			}
-			continue
-		}
-		if args[f.Name], err = (zoned{b.run.file.zone}).convert(f, raw); err != nil {
-			return nil, b.run.errAt(v, "%s.%s: %v", x.kind, f.Name, err)
+		if arg != nil {
+			args[f.Name] = arg
 		}
 	}
 	return args, nil
+}
+
+// arg computes one field, or nil if it is left out. Which reading of the clock a time takes, goes by the field.
+func (b builder) arg(kind relay.Kind, f relay.Field, v *value) (any, error) {
+	b.run.end = f.Name == "ends_at" || f.Name == "valid_until"
+	defer func() { b.run.end = false }()
+	raw, err := v.compute(b.run)
+	if err != nil {
+		return nil, err
+	}
+	if blank(raw) {
+		if f.Required || f.Filled || f.Type != relay.Text {
+			// An end that got lost would open a door for ever; a lock that got lost opens none.
+			return nil, b.run.errAt(v, "%s.%s is nil", kind, f.Name)
+		}
+		return nil, nil
+	}
+	arg, err := zoned{b.run.file.zone, b.run}.convert(f, raw)
+	if err != nil {
+		return nil, b.run.errAt(v, "%s.%s: %v", kind, f.Name, err)
+	}
+	return arg, nil
 }
 
 // blank is what senders write for nothing.
@@ -205,6 +221,8 @@ func (b builder) notAfter(a relay.Action) (time.Time, error) {
 	if b.rule.expires == nil {
 		return limit, nil
 	}
+	b.run.end = true
+	defer func() { b.run.end = false }()
 	v, err := b.rule.expires.compute(b.run)
 	if err != nil {
 		return time.Time{}, err
@@ -228,7 +246,7 @@ func (b builder) expiry(v any, due time.Time) (time.Time, error) {
 			return after(due, d)
 		}
 	}
-	t, err := zoned{b.run.file.zone}.read(v)
+	t, err := zoned{b.run.file.zone, b.run}.read(v)
 	return t.UTC(), err
 }
 
@@ -238,6 +256,9 @@ func after(due time.Time, d time.Duration) (time.Time, error) {
 	}
 	return due.Add(d), nil
 }
+
+// longestField is far above what Kisi takes.
+const longestField = 10_000
 
 // convert makes of a value what the field takes: int64, []int64, string,
 // time.Time in UTC, or bool.
@@ -263,6 +284,9 @@ func (z zoned) convert(f relay.Field, v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(s) > longestField {
+		return nil, fmt.Errorf("it takes no more than %d bytes of text, not %d", longestField, len(s))
+	}
 	if f.OneOf != nil && !slices.Contains(f.OneOf, s) {
 		return nil, fmt.Errorf("it takes %s, not %q", strings.Join(f.OneOf, ", "), cut(s, 60))
 	}
@@ -286,6 +310,9 @@ func idsOf(v any) ([]int64, error) {
 	list, ok := listOf(v)
 	if !ok {
 		list = []any{v}
+	}
+	if len(list) > maxActions {
+		return nil, fmt.Errorf("one event cannot ask for more than %d actions, and the list has %d", maxActions, len(list))
 	}
 	var ids []int64
 	for _, v := range list {

@@ -164,7 +164,7 @@ func (r *run) witness(sc scope) witness {
 	c := *r
 	c.env, c.lets = maps.Clone(r.env), slices.Clone(r.lets)
 	c.env["__run"] = &c
-	c.steps, c.text, c.until = maxSteps, maxText, time.Time{}
+	c.machines, c.deep, c.left = nil, 0, work{maxSteps, maxBytes}
 	return witness{&c, sc}
 }
 

@@ -373,7 +373,7 @@ rules:
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev := relay.Event{Trigger: "t", ReceivedAt: received, Payload: map[string]any{"text": strings.Repeat("x", maxText/20+1)}}
+	ev := relay.Event{Trigger: "t", ReceivedAt: received, Payload: map[string]any{"text": strings.Repeat("x", maxBytes/20+1)}}
 	agreesOnRules(t, set, ev)
 	x := set.Explain(ev)
 	if when := x.Rules[1].Turns[0].When.Result; x.Rules[1].Result != Yes || x.Rules[2].Result != Failed || when != Yes {

@@ -19,7 +19,7 @@ func (s *Set) Clock(trigger string) Clock {
 }
 
 // Read reads a time as rules do. Without a zone it is one of the venue.
-func (c Clock) Read(text string) (time.Time, error) { return zoned(c).read(text) }
+func (c Clock) Read(text string) (time.Time, error) { return zoned{zone: c.zone}.read(text) }
 
 // Time is one moment: Tue 14 May 2030 10:00 EDT (14:00 UTC).
 func (c Clock) Time(t time.Time) string {

@@ -51,7 +51,7 @@ func (w witness) named(l *let, path []string, depth int) Reading {
 	v, _ := w.look(path)
 	rd := w.seen(strings.Join(path, "."), v)
 	rd.Expr, rd.Where = oneLine(l.value.text), l.value.where(0)
-	switch known := w.run.lets[l.slot]; {
+	switch known := w.run.lets[l.slot].known(); {
 	case !known.done:
 		rd.Unused, rd.Text = true, ""
 		return rd
@@ -74,7 +74,7 @@ func (w witness) readings(e *expression, depth int) []Reading {
 		slot, isLet := w.slot(path[0])
 		_, isTable := w.file.tables[path[0]]
 		switch v, ok := w.look(path); {
-		case isLet && w.run.lets[slot].done:
+		case isLet && w.run.lets[slot].known().done:
 			out = append(out, w.named(w.run.lets[slot].let, path, depth))
 		case isLet, isTable && len(path) == 1: // what was asked of a table is below
 		case !ok: // it has no fields

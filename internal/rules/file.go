@@ -88,7 +88,7 @@ type fileLoader struct {
 func (fl *fileLoader) load(shared map[string]any) {
 	fl.head()
 	fl.tables(shared)
-	fl.f.scope = scope{functions: functions(fl.f.zone), tables: sortedKeys(fl.f.tables), lets: map[string]int{}}
+	fl.f.scope = scope{functions: functions(), tables: sortedKeys(fl.f.tables), lets: map[string]int{}}
 	if e, ok := fl.keys["let"]; ok {
 		fl.f.lets = fl.letsOf(e.node, &fl.f.scope, 0)
 	}
@@ -283,6 +283,10 @@ func (l *loader) tablesOf(n *yaml.Node) map[string]any {
 			l.errorf(e.node, `the table "%s" takes names with values`, e.name)
 			continue
 		}
+		if n := len(e.node.Content) / 2; n > maxEntries {
+			l.errorf(e.node, `the table "%s" has %d entries, and no more than %d are read`, e.name, n, maxEntries)
+			continue
+		}
 		tables[e.name] = l.data(e.node, "tables")
 	}
 	return tables
@@ -292,7 +296,12 @@ func (l *loader) tablesOf(n *yaml.Node) map[string]any {
 // slots begin at from.
 func (fl *fileLoader) letsOf(n *yaml.Node, sc *scope, from int) []*let {
 	var lets []*let
-	for _, e := range fl.entries(n, "let", nil) {
+	entries := fl.entries(n, "let", nil)
+	if len(entries) > maxLets {
+		fl.errorf(n, "let has %d values, and no more than %d are read", len(entries), maxLets)
+		return nil
+	}
+	for _, e := range entries {
 		if !fl.identifier(e, "value", sc.names()) {
 			continue
 		}
@@ -464,7 +473,7 @@ func (fl *fileLoader) fits(field relay.Field, v *value, what string) {
 	switch {
 	case v == nil || v.lone != nil || v.parts != nil:
 	case v.list == nil:
-		if _, err := (zoned{fl.f.zone}).convert(field, v.plain); err != nil {
+		if _, err := (zoned{zone: fl.f.zone}).convert(field, v.plain); err != nil {
 			fl.errorf(v.node, "%s: %v", what, err)
 		}
 	case field.Type != relay.IDs:

@@ -5,25 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/conf"
 )
 
-// safeBuiltins are expr's own functions that cost no more than what they are
-// given. toJSON, repeat, uniq, flatten and their like can make a kilobyte into
-// a gigabyte and are left out; string, join, replace are ours.
+// safeBuiltins are expr's own functions that rules have. toJSON, repeat, uniq, flatten and
+// their like can make a kilobyte into a gigabyte and are left out; others are ours.
 func safeBuiltins() []string {
 	return strings.Fields(`
-		len abs ceil floor round trim trimPrefix trimSuffix split
-		indexOf lastIndexOf hasPrefix hasSuffix sum mean median first last get take
-		reverse sort
+		len abs ceil floor round trimPrefix trimSuffix indexOf lastIndexOf hasPrefix hasSuffix
+		sum mean median first last get take reverse sort
 		all any one none filter map count find findIndex findLast groupBy sortBy reduce`)
 }
 
@@ -34,63 +30,98 @@ func blocked(name string) bool {
 
 // functionNames are all functions that a rule may call.
 func functionNames() []string {
-	names := append(safeBuiltins(), "now")
-	for _, f := range ownFunctions(nil) {
+	names := safeBuiltins()
+	for _, f := range ownFunctions {
 		names = append(names, f.name)
 	}
 	return names
 }
 
-// function is a function of ours. Its signatures are what expr checks calls against.
+// function is a function of ours. It gets the run before what the rule gives it; signatures
+// are what expr checks calls against; it tells what is wrong by the last of them.
 type function struct {
 	name       string
-	do         func(a ...any) (any, error)
+	do         func(r *run, a []any) (any, error)
+	steps      int // about what a call costs, whatever it is given
+	zone       int // which argument names a zone, counted from 0; 0 is none
 	signatures []any
 }
 
-// functions are what the expressions of a file with this zone may call. zone is
-// nil if the file names none.
-func functions(zone *time.Location) []expr.Option {
-	options := []expr.Option{expr.DisableAllBuiltins()}
-	for _, name := range safeBuiltins() {
-		options = append(options, expr.EnableBuiltin(name))
+// functions are what expressions may call.
+func functions() *conf.Config {
+	c := conf.CreateNew()
+	c.MaxNodes = maxNodes
+	for name := range c.Builtins {
+		if !slices.Contains(safeBuiltins(), name) {
+			delete(c.Builtins, name)
+			c.Disabled[name] = true
+		}
 	}
-	for _, f := range ownFunctions(zone) {
-		options = append(options, expr.Function(f.name, f.do, f.signatures...))
+	for _, f := range append(slices.Clone(ownFunctions), hiddenFunctions...) {
+		expr.Function(f.name, func(a ...any) (any, error) { return f.do(a[0].(*run), a[1:]) }, f.signatures...)(c)
 	}
-	return append(options, hidden()...)
+	return c
 }
 
-func ownFunctions(zone *time.Location) []function {
-	z := zoned{zone}
-	return []function{
-		{"time", z.time, []any{new(func(any) time.Time), new(func(any, string) time.Time)}},
-		{"minutes", duration1(time.Minute), []any{new(func(any) time.Duration)}},
-		{"hours", duration1(time.Hour), []any{new(func(any) time.Duration)}},
-		{"days", duration1(24 * time.Hour), []any{new(func(any) time.Duration)}},
-		{"duration", durationOf, []any{new(func(any) time.Duration)}},
-		{"add_days", z.addDays, []any{new(func(any, int) time.Time), new(func(any, int, string) time.Time)}},
-		{"start_of_day", z.startOfDay, []any{new(func(any) time.Time), new(func(any, string) time.Time)}},
-		{"at_time", z.atTime, []any{new(func(any, string) time.Time), new(func(any, string, string) time.Time)}},
-		{"weekday", z.weekday, []any{new(func(any) string), new(func(any, string) string)}},
-		{"format", z.format, []any{new(func(any, string) string), new(func(any, string, string) string)}},
-		{"overlaps", z.overlaps, []any{new(func(any, any, any, any) bool)}},
-		{"email", emailIn, []any{new(func(any) any)}},
-		{"extract", extract, []any{new(func(any, string) any)}},
-		{"lookup", lookup, []any{new(func(any, any) any), new(func(any, any, any) any)}},
-		{"number", numberOf, []any{new(func(any) any)}},
-		{"int", intOf, []any{new(func(any) int)}},
-		{"float", floatOf, []any{new(func(any) float64)}},
-		{"upper", textFunction(strings.ToUpper), []any{new(func(any) string)}},
-		{"lower", textFunction(strings.ToLower), []any{new(func(any) string)}},
-		{"keys", keysOf, []any{new(func(any) any)}},
-		{"values", valuesOf, []any{new(func(any) any)}},
-		{"string", func(a ...any) (any, error) { return textOf(a[0]) }, []any{new(func(any) string)}},
-		{"min", extreme(-1), []any{new(func(...any) any)}},
-		{"max", extreme(+1), []any{new(func(...any) any)}},
-		{"replace", replace, []any{new(func(any, string, string) string)}},
-		{"join", join, []any{new(func(any) string), new(func(any, string) string)}},
+var ownFunctions = []function{
+	{"now", func(r *run, _ []any) (any, error) { return r.now, nil }, 10, 0, []any{new(func(*run) time.Time)}},
+	{"time", inZone(1, zoned.time), 250, 1, []any{new(func(*run, any, any) time.Time), new(func(*run, any) time.Time)}},
+	{"minutes", pure(duration1(time.Minute)), 30, 0, []any{new(func(*run, any) time.Duration)}},
+	{"hours", pure(duration1(time.Hour)), 30, 0, []any{new(func(*run, any) time.Duration)}},
+	{"days", pure(duration1(24 * time.Hour)), 30, 0, []any{new(func(*run, any) time.Duration)}},
+	{"duration", pure(durationOf), 30, 0, []any{new(func(*run, any) time.Duration)}},
+	{"add_days", inZone(2, zoned.addDays), 250, 2, []any{new(func(*run, any, int, any) time.Time), new(func(*run, any, int) time.Time)}},
+	{"start_of_day", inZone(1, zoned.startOfDay), 250, 1, []any{new(func(*run, any, any) time.Time), new(func(*run, any) time.Time)}},
+	{"at_time", inZone(2, zoned.atTime), 250, 2, []any{new(func(*run, any, string, any) time.Time), new(func(*run, any, string) time.Time)}},
+	{"weekday", inZone(1, zoned.weekday), 150, 1, []any{new(func(*run, any, any) string), new(func(*run, any) string)}},
+	{"format", inZone(2, zoned.format), 250, 2, []any{new(func(*run, any, string, any) string), new(func(*run, any, string) string)}},
+	{"overlaps", inZone(4, zoned.overlaps), 800, 0, []any{new(func(*run, any, any, any, any) bool)}},
+	{"email", emailIn, 30, 0, []any{new(func(*run, any) any)}},
+	{"extract", extract, 50, 0, []any{new(func(*run, any, *pattern) any), new(func(*run, any, string) any)}},
+	{"lookup", lookup, 30, 0, []any{new(func(*run, any, any, any) any), new(func(*run, any, any) any)}},
+	{"number", pure(numberOf), 30, 0, []any{new(func(*run, any) any)}},
+	{"int", pure(intOf), 30, 0, []any{new(func(*run, any) int)}},
+	{"float", pure(floatOf), 30, 0, []any{new(func(*run, any) float64)}},
+	{"string", pure(func(a ...any) (any, error) { return textOf(a[0]) }), 30, 0, []any{new(func(*run, any) string)}},
+	{"upper", textFunction(strings.ToUpper), 30, 0, []any{new(func(*run, any) string)}},
+	{"lower", textFunction(strings.ToLower), 30, 0, []any{new(func(*run, any) string)}},
+	{"trim", trim, 30, 0, []any{new(func(*run, any, string) string), new(func(*run, any) string)}},
+	{"split", split, 30, 0, []any{new(func(*run, any, string, int) []any), new(func(*run, any, string) []any)}},
+	{"replace", replace, 30, 0, []any{new(func(*run, any, string, string) string)}},
+	{"join", join, 30, 0, []any{new(func(*run, any, string) string), new(func(*run, any) string)}},
+	{"keys", keysOf, 30, 0, []any{new(func(*run, any) any)}},
+	{"values", valuesOf, 30, 0, []any{new(func(*run, any) any)}},
+	{"min", extreme(-1), 30, 0, []any{new(func(*run, ...any) any)}},
+	{"max", extreme(+1), 30, 0, []any{new(func(*run, ...any) any)}},
+}
+
+// pure is a function that needs nothing of the run, and takes no longer for a larger argument.
+func pure(f func(a ...any) (any, error)) func(*run, []any) (any, error) {
+	return func(_ *run, a []any) (any, error) { return f(a...) }
+}
+
+// inZone is a function of the clock on the wall, in the file's zone or in the one that
+// argument at names.
+func inZone(at int, f func(z zoned, a []any) (any, error)) func(*run, []any) (any, error) {
+	return func(r *run, a []any) (any, error) {
+		z := zoned{r.file.zone, r}
+		if len(a) > at {
+			var err error
+			if z, err = z.at(a[at]); err != nil {
+				return nil, err
+			}
+		}
+		return f(z, a)
 	}
+}
+
+// ownFunction is the function of ours of that name, or nil.
+func ownFunction(name string) *function {
+	i := slices.IndexFunc(ownFunctions, func(f function) bool { return f.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &ownFunctions[i]
 }
 
 // duration1 makes the function that counts in units of unit.
@@ -141,143 +172,17 @@ func parseDuration(s string) (time.Duration, bool) {
 	return days + d, err == nil
 }
 
-// emailIn is the first address in a text, in lower case; nil if there is none. It
-// looks at each @ and at what stands around it, so it takes no longer than reading.
-func emailIn(a ...any) (any, error) {
-	s, err := textOf(a[0])
-	if err != nil {
-		return nil, err
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] != '@' {
-			continue
-		}
-		from, to := i, i+1
-		for from > max(0, i-64) && inAddress(s[from-1], "._%+-") {
-			from--
-		}
-		for to < min(len(s), i+255) && inAddress(s[to], ".-") {
-			to++
-		}
-		if found := address().FindString(s[from:to]); found != "" {
-			return strings.ToLower(found), nil
-		}
-	}
-	return nil, nil
-}
-
-func inAddress(b byte, also string) bool {
-	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || strings.IndexByte(also, b) >= 0
-}
-
-var address = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}`)
-})
-
-// maxProgram and maxWork bound a search: it takes time by the size of the pattern's
-// program times the length of the text.
-const (
-	maxProgram = 4000
-	maxWork    = 20_000_000
-)
-
-// pattern is a compiled pattern with the size of its program.
-type pattern struct {
-	*regexp.Regexp
-	size int
-}
-
-// compilePattern refuses what is too large to be searched with.
-func compilePattern(text string) (pattern, error) {
-	if len(text) > 1000 {
-		return pattern{}, errors.New("the pattern is longer than 1,000 bytes")
-	}
-	tree, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return pattern{}, fmt.Errorf("the pattern is not a regular expression: %w", err)
-	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return pattern{}, fmt.Errorf("the pattern is not a regular expression: %w", err)
-	}
-	if len(prog.Inst) > maxProgram {
-		return pattern{}, errors.New("the pattern is too large: what it repeats, it repeats too often")
-	}
-	re, err := regexp.Compile(text)
-	return pattern{re, len(prog.Inst)}, err
-}
-
-// patterns keeps compiled patterns, up to a number, for all rules of the process.
-var patterns = &patternCache{known: map[string]pattern{}}
-
-type patternCache struct {
-	sync.Mutex
-	known map[string]pattern
-}
-
-func (c *patternCache) get(text string) (pattern, error) {
-	c.Lock()
-	p, ok := c.known[text]
-	c.Unlock()
-	if ok {
-		return p, nil
-	}
-	p, err := compilePattern(text)
-	if err != nil {
-		return p, err
-	}
-	c.Lock()
-	defer c.Unlock()
-	if len(c.known) < 256 {
-		c.known[text] = p
-	}
-	return p, nil
-}
-
-// subject is the pattern and the text to search with it, if that is not too much work.
-func subject(v any, text string) (pattern, string, error) {
-	s, err := textOf(v)
-	if err != nil {
-		return pattern{}, "", err
-	}
-	p, err := patterns.get(text)
-	if err != nil {
-		return p, "", err
-	}
-	if p.size*len(s) > maxWork {
-		return p, "", fmt.Errorf("a text of %d bytes is too long for this pattern", len(s))
-	}
-	return p, s, nil
-}
-
-// extract is what the first group of the pattern matches, or all of it if it
-// has no group; nil if nothing matches.
-func extract(a ...any) (any, error) {
-	if a[0] == nil {
-		return nil, nil
-	}
-	in, err := textArg(a, 1)
-	if err != nil {
-		return nil, err
-	}
-	re, s, err := subject(a[0], in)
-	if err != nil {
-		return nil, err
-	}
-	m := re.FindStringSubmatch(s)
-	if m == nil {
-		return nil, nil
-	}
-	return m[min(1, len(m)-1)], nil
-}
-
 // lookup is table[key], or the default where that is nil.
-func lookup(a ...any) (any, error) {
+func lookup(r *run, a []any) (any, error) {
 	table, ok := a[0].(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("lookup takes a table, not %s", typeName(a[0]))
 	}
-	if name, ok := nameOf(a[1]); ok && table[name] != nil {
+	name, ok := nameOf(a[1])
+	if err := r.spend(len(name)/4, 0); err != nil {
+		return nil, err
+	}
+	if ok && table[name] != nil {
 		return table[name], nil
 	}
 	if len(a) > 2 {
@@ -295,6 +200,9 @@ func numberOf(a ...any) (any, error) {
 		return int(v), nil
 	case string:
 		s := strings.TrimSpace(v)
+		if len(s) > 400 { // longer than any number is in digits
+			break
+		}
 		if i, err := strconv.Atoi(s); err == nil {
 			return i, nil
 		}
@@ -330,26 +238,71 @@ func textOf(v any) (string, error) {
 	return "", fmt.Errorf("%s cannot be written as text", typeName(v))
 }
 
-func replace(a ...any) (any, error) {
+func replace(r *run, a []any) (any, error) {
 	s, err := textOf(a[0])
 	if err != nil {
 		return nil, err
 	}
-	old, err := textArg(a, 1)
-	if err != nil {
+	old, with := a[1].(string), a[2].(string)
+	if err := r.spend(len(s)/2, 0); err != nil {
 		return nil, err
 	}
-	with, err := textArg(a, 2)
-	if err != nil {
+	n := strings.Count(s, old)
+	if err := r.spend(2*n, len(s)+n*max(len(with)-len(old), 0)); err != nil {
 		return nil, err
-	}
-	if len(s)+strings.Count(s, old)*max(len(with)-len(old), 0) > maxText {
-		return nil, errTooMuch
 	}
 	return strings.ReplaceAll(s, old, with), nil
 }
 
-func join(a ...any) (any, error) {
+// trim cuts space off both ends, or the characters that the second argument lists.
+func trim(r *run, a []any) (any, error) {
+	s, err := textArg(a, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(a) == 1 {
+		return strings.TrimSpace(s), r.spend(len(s)/2, 0)
+	}
+	set, err := textArg(a, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.spend(len(s)*(1+len(set))/2, 0); err != nil {
+		return nil, err
+	}
+	return strings.Trim(s, set), nil
+}
+
+// split cuts a text at each separator, into no more than so many parts if a number is given.
+func split(r *run, a []any) (any, error) {
+	s, err := textArg(a, 0)
+	if err != nil {
+		return nil, err
+	}
+	sep, err := textArg(a, 1)
+	if err != nil {
+		return nil, err
+	}
+	most := -1
+	if len(a) > 2 {
+		var ok bool
+		if most, ok = a[2].(int); !ok {
+			return nil, fmt.Errorf("split takes a whole number of parts, not %s", typeName(a[2]))
+		}
+	}
+	n := strings.Count(s, sep) + 1
+	if err := r.spend(len(s)/2+20*n, 48*n); err != nil {
+		return nil, err
+	}
+	parts := strings.SplitN(s, sep, most)
+	list := make([]any, len(parts))
+	for i, p := range parts {
+		list[i] = p
+	}
+	return list, nil
+}
+
+func join(r *run, a []any) (any, error) {
 	list, ok := listOf(a[0])
 	if !ok {
 		return nil, fmt.Errorf("join takes a list, not %s", typeName(a[0]))
@@ -368,12 +321,12 @@ func join(a ...any) (any, error) {
 			return nil, err
 		}
 		if i > 0 {
-			b.WriteString(sep)
+			s = sep + s
+		}
+		if err := r.spend(20, 2*len(s)); err != nil { // twice: the text is moved as it grows
+			return nil, err
 		}
 		b.WriteString(s)
-		if b.Len() > maxText {
-			return nil, errTooMuch
-		}
 	}
 	return b.String(), nil
 }
@@ -387,10 +340,16 @@ func textArg(a []any, i int) (string, error) {
 	return s, nil
 }
 
-func textFunction(f func(string) string) func(a ...any) (any, error) {
-	return func(a ...any) (any, error) {
+func textFunction(f func(string) string) func(*run, []any) (any, error) {
+	return func(r *run, a []any) (any, error) {
 		s, err := textOf(a[0])
-		return f(s), err
+		if err == nil {
+			err = r.spend(2*len(s), 2*len(s))
+		}
+		if err != nil {
+			return nil, err
+		}
+		return f(s), nil
 	}
 }
 
@@ -416,34 +375,43 @@ func floatOf(a ...any) (any, error) {
 
 // keysOf and valuesOf go by the order of names: Go's own order differs from one
 // plan of an event to the next.
-func keysOf(a ...any) (any, error) {
+func keysOf(r *run, a []any) (any, error) {
 	m, ok := a[0].(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("%s has no keys", typeName(a[0]))
 	}
-	out := make([]any, 0, len(m))
-	for _, k := range sortedKeys(m) {
-		out = append(out, k)
+	names, err := r.sorted(m)
+	out := make([]any, len(names))
+	for i, k := range names {
+		out[i] = k
 	}
-	return out, nil
+	return out, err
 }
 
-func valuesOf(a ...any) (any, error) {
+func valuesOf(r *run, a []any) (any, error) {
 	m, ok := a[0].(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("%s has no values", typeName(a[0]))
 	}
-	out := make([]any, 0, len(m))
-	for _, k := range sortedKeys(m) {
-		out = append(out, m[k])
+	names, err := r.sorted(m)
+	out := make([]any, len(names))
+	for i, k := range names {
+		out[i] = m[k]
 	}
-	return out, nil
+	return out, err
+}
+
+func (r *run) sorted(m map[string]any) ([]string, error) {
+	if err := r.spend(100*len(m), 48*len(m)); err != nil {
+		return nil, err
+	}
+	return sortedKeys(m), nil
 }
 
 // extreme makes min (sign -1) and max (sign +1) of times, of durations, or of
 // numbers, given one by one or as a list. expr's own know numbers only.
-func extreme(sign int) func(a ...any) (any, error) {
-	return func(a ...any) (any, error) {
+func extreme(sign int) func(r *run, a []any) (any, error) {
+	return func(r *run, a []any) (any, error) {
 		if len(a) == 1 {
 			if list, ok := listOf(a[0]); ok {
 				a = list
@@ -451,6 +419,9 @@ func extreme(sign int) func(a ...any) (any, error) {
 		}
 		if len(a) == 0 {
 			return nil, errors.New("there is nothing to choose from")
+		}
+		if err := r.spend(4*len(a), 0); err != nil {
+			return nil, err
 		}
 		best := a[0]
 		for _, v := range a {

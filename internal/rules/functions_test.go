@@ -61,7 +61,7 @@ func TestFunctions(t *testing.T) {
 		{`time("2026-11-23 10:00", "Local")`, nil, "not a time zone"},
 
 		// In New York clocks go from 02:00 to 03:00 on 8 March and back from 02:00 to 01:00 on 1 November 2026.
-		{`time(payload.spring)`, "2026-03-08T03:30:00-04:00", ""},
+		{`time(payload.spring)`, "2026-03-08T01:30:00-05:00", ""},
 		{`time(payload.autumn)`, "2026-11-01T01:30:00-04:00", ""},
 		{`add_days(time("2026-03-07 10:00"), 1)`, "2026-03-08T10:00:00-04:00", ""},
 		{`time("2026-03-07 10:00") + days(1)`, "2026-03-08T11:00:00-04:00", ""},
@@ -69,7 +69,7 @@ func TestFunctions(t *testing.T) {
 		{`start_of_day(time("2026-11-01 10:00"))`, "2026-11-01T00:00:00-04:00", ""},
 		{`add_days(start_of_day(time("2026-11-01 10:00")), 1)`, "2026-11-02T00:00:00-05:00", ""},
 		{`at_time(time("2026-11-01 10:00"), "01:30")`, "2026-11-01T01:30:00-04:00", ""},
-		{`at_time(time("2026-03-08 10:00"), "02:30")`, "2026-03-08T03:30:00-04:00", ""},
+		{`at_time(time("2026-03-08 10:00"), "02:30")`, "2026-03-08T01:30:00-05:00", ""},
 		{`at_time(time("2026-11-01 10:00"), "25:00")`, nil, "not a time of day"},
 		{`weekday(time("2026-11-22T23:30:00"))`, "sun", ""},
 		{`weekday(time("2026-11-22T23:30:00"), "Europe/Berlin")`, "mon", ""},

@@ -132,7 +132,7 @@ func (rl *ruleLint) sameTime(p place, v any, err error) {
 		rl.say(p.errorf("this fails whatever comes in: %v", err))
 		return
 	}
-	if t, err := (zoned{rl.f.zone}).read(v); err == nil {
+	if t, err := (zoned{zone: rl.f.zone}).read(v); err == nil {
 		rl.say(p.errorf("every event gets this same time, %s: was it to be computed from the event?", t.Format(time.RFC3339)))
 	}
 }

@@ -53,7 +53,7 @@ func (l literals) Visit(node *ast.Node) {
 func (l literals) expressions(all ...*expression) {
 	for _, e := range all {
 		if e != nil {
-			root := e.program.Node()
+			root := e.tree()
 			ast.Walk(&root, l)
 		}
 	}

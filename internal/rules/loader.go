@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -34,8 +35,21 @@ func (l *loader) errorf(n *yaml.Node, format string, args ...any) {
 	l.errs = append(l.errs, l.src.errorf(n.Line, n.Column, format, args...))
 }
 
+// Bounds of a file. An honest one needs a hundredth of them.
+const (
+	maxFile    = 1 << 20 // bytes
+	maxEntries = 10_000  // of one table
+	maxDeep    = 30      // keys and lists within each other
+	maxLets    = 500     // named values under one let:
+	maxErrors  = 1000    // mistakes that are told
+)
+
 // document is the one document of a file, or nil.
 func (l *loader) document(text []byte) *yaml.Node {
+	if len(text) > maxFile {
+		l.errs = append(l.errs, l.src.errorf(1, 1, "the file has %d bytes, and no more than %d are read: put tables into files of their own", len(text), maxFile))
+		return nil
+	}
 	var docs []yaml.Node
 	if err := yaml.Load(text, &docs, yaml.WithAllDocuments()); err != nil {
 		l.syntax(err)
@@ -52,11 +66,28 @@ func (l *loader) document(text []byte) *yaml.Node {
 	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
 		root = root.Content[0]
 	}
+	if n := tooDeep(root, maxDeep); n != nil {
+		l.errorf(n, "keys and lists stand more than %d deep in each other here", maxDeep)
+		return nil
+	}
 	if root.Kind != yaml.MappingNode {
 		l.errorf(root, "%s is a list of keys with values, such as %s", l.what, l.such)
 		return nil
 	}
 	return root
+}
+
+// tooDeep is the first node that stands more than left deep in n, or nil.
+func tooDeep(n *yaml.Node, left int) *yaml.Node {
+	if left < 0 {
+		return n
+	}
+	for _, c := range n.Content {
+		if deep := tooDeep(c, left-1); deep != nil {
+			return deep
+		}
+	}
+	return nil
 }
 
 // syntax notes what the YAML parser says, in its place.
@@ -278,8 +309,7 @@ func odd(n *yaml.Node) bool { return n.Tag == "!!int" && !decimal.MatchString(n.
 func plainOf(n *yaml.Node, text string) any {
 	switch n.Tag {
 	case "!!int":
-		var i int
-		if n.Load(&i) == nil {
+		if i, err := strconv.Atoi(text); err == nil { // others are refused as odd, or too large
 			return i
 		}
 	case "!!bool":
@@ -322,10 +352,12 @@ func (l *loader) data(n *yaml.Node, what string) any {
 	return plainOf(n, text)
 }
 
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // identifier refuses names that an expression could not use.
 func (l *loader) identifier(e entry, what string, taken []string) bool {
 	switch {
-	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(e.name) || strings.HasPrefix(e.name, "__"):
+	case !identifier.MatchString(e.name) || strings.HasPrefix(e.name, "__"):
 		l.errorf(e.key, `"%s" cannot be the name of a %s: use letters, digits and _`, e.name, what)
 	case slices.Contains(keywords(), e.name):
 		l.errorf(e.key, `"%s" cannot be the name of a %s: it means something in expressions`, e.name, what)

@@ -12,6 +12,7 @@ var (
 	operation  = regexp.MustCompile(`^invalid operation: (.+) (\S+) (.+)$`)
 	negation   = regexp.MustCompile(`^invalid operation: (\S) (.+)$`)
 	argument   = regexp.MustCompile(`^invalid argument for (\w+) \(type (.+)\)`)
+	wrongType  = regexp.MustCompile(`^cannot use (\S+) as argument \(type (\S+)\) to call (\S+)`)
 	noMethod   = regexp.MustCompile(`^type \S+ has no method (\w+)`)
 	goTypes    = regexp.MustCompile(`map\[string\](?:interface \{\}|any)|\[\](?:interface \{\}|any)|interface \{\}|\*?time\.\w+|\b(?:string|int|int64|float64|bool)\b|<nil>`)
 )
@@ -41,6 +42,9 @@ func plainWords(msg string) string {
 	}
 	if m := argument.FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("%s does not take %s", m[1], kindWord(m[2]))
+	}
+	if m := wrongType.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("%s takes %s here, not %s", m[3], strings.Replace(kindWord(m[2]), "a number", "a whole number", 1), kindWord(m[1]))
 	}
 	if m := noMethod.FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("there is no %s of this", m[1])

@@ -66,7 +66,7 @@ func TestWordsForWhatWentWrong(t *testing.T) {
 		{`7 % {"a": 1.5}.a`, "% does not work between a number and a number; it takes whole numbers: int(…) makes one"},
 		{`-{"a": "x"}.a`, "- does not work on text"},
 		{`round({"a": "x"}.a)`, "round does not take text"},
-		{`{"a": 1}.a()`, "this is not a function"},
+		{`{"Year": 1}.Year()`, "this is not a function"},
 	}
 	for _, tt := range tests {
 		if _, got := computed(t, "UTC", tt.expression); got != tt.says {

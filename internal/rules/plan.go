@@ -105,7 +105,7 @@ func (r *run) version() (v *float64, timed bool, err error) {
 		}
 		return &f, false, nil
 	}
-	t, err := zoned{r.file.zone}.read(x)
+	t, err := zoned{r.file.zone, r}.read(x)
 	if err != nil {
 		return nil, false, &failure{e: e, msg: fmt.Sprintf("a version is a number or a time: %v", err)}
 	}
@@ -164,7 +164,7 @@ func (r *run) rule(ru *rule, ev relay.Event, p *relay.Plan) ([]relay.Action, err
 	keys := map[string]int{}
 	var all []relay.Action
 	for _, el := range elements {
-		if err := r.spend(1, 0); err != nil {
+		if err := r.spend(workOfEval+len(ru.lets), 0); err != nil {
 			return nil, &failure{e: ru.each, node: ru.node, msg: err.Error()}
 		}
 		r.env["each"] = el

@@ -53,7 +53,7 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 			fl.f.limits = common.and(fl.limitsOf())
 			set.add(fl)
 		}
-		errs = append(errs, fl.errs...)
+		errs = append(errs, fl.errs[:min(len(fl.errs), maxErrors)]...)
 	}
 	if len(errs) > 0 {
 		return nil, errs.sorted()

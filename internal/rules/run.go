@@ -10,38 +10,47 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
-	"github.com/expr-lang/expr/vm/runtime"
 	"go.yaml.in/yaml/v4"
 
 	"doorhook/internal/relay"
 )
 
-// errTooMuch stops an expression that does more than any honest rule.
-var errTooMuch = errors.New("this does more work than a rule may: a loop in a loop, or a very long list or text")
-
-func nowType() time.Time { return time.Time{} }
-
 // run is one event against one rule file. It is used by one goroutine.
 type run struct {
-	file  *ruleFile
-	env   map[string]any
-	lets  []letValue
-	steps int       // left
-	text  int       // bytes left
-	until time.Time // the end of patience; set by the first loop
+	file     *ruleFile
+	now      time.Time
+	env      map[string]any
+	lets     []letValue
+	machines []*vm.VM // one for each expression that another is computed in
+	deep     int      // how many of them are at work
+	left     work     // of what the event may cost
+	end      bool     // what is computed makes an end: of two readings of the clock it takes the later
+	doubtful bool     // there were two
 
 	watch func(ru *rule, yes bool, err error) // told of every turn of a rule; nil for a plan
 }
 
-// letValue is a named value, computed when first used.
+// letValue is a named value, computed when first used: once, or for a start and for an end if
+// that makes a difference.
 type letValue struct {
-	let  *let
-	done bool
-	v    any
-	err  error
+	let *let
+	as  [2]cached
+}
+
+type cached struct {
+	done, doubtful bool
+	v              any
+	err            error
+}
+
+// known is the value as far as it was computed, that for a start first.
+func (l letValue) known() cached {
+	if l.as[0].done {
+		return l.as[0]
+	}
+	return l.as[1]
 }
 
 // failure is an expression that could not be computed, or a value without an
@@ -56,13 +65,10 @@ type failure struct {
 func (f *failure) Error() string { return f.msg }
 
 func newRun(f *ruleFile, ev relay.Event) *run {
-	r := &run{file: f, lets: make([]letValue, f.slots), steps: maxSteps, text: maxText}
-	r.env = make(map[string]any, len(f.tables)+len(f.scope.lets)+8)
+	r := &run{file: f, lets: make([]letValue, f.slots), left: work{maxSteps, maxBytes}}
+	r.now = zoned{zone: f.zone}.show(ev.ReceivedAt)
+	r.env = map[string]any{"__run": r, "payload": ev.Payload, "headers": object(ev.Headers), "query": object(ev.Query)}
 	maps.Copy(r.env, f.tables)
-	r.env["__run"] = r
-	at := zoned{f.zone}.show(ev.ReceivedAt)
-	r.env["now"] = func() time.Time { return at }
-	r.env["payload"], r.env["headers"], r.env["query"] = ev.Payload, object(ev.Headers), object(ev.Query)
 	r.setLets(f.lets)
 	return r
 }
@@ -84,8 +90,16 @@ func (r *run) setLets(lets []*let) {
 
 // eval computes e. Its error is a *failure of e or of a let that e uses.
 func (r *run) eval(e *expression) (any, error) {
-	machine := vm.VM{MemoryBudget: maxElements}
+	if err := r.spend(workOfEval+e.work.steps, e.work.bytes); err != nil {
+		return nil, &failure{e: e, msg: err.Error()}
+	}
+	if r.deep == len(r.machines) {
+		r.machines = append(r.machines, &vm.VM{MemoryBudget: maxSteps})
+	}
+	machine := r.machines[r.deep]
+	r.deep++
 	v, err := machine.Run(e.program, r.env)
+	r.deep--
 	if err == nil {
 		return plainNumber(v), nil
 	}
@@ -97,10 +111,7 @@ func (r *run) eval(e *expression) (any, error) {
 		f.at, f.msg = fe.From, fe.Message
 	}
 	f.msg, _, _ = strings.Cut(f.msg, "\n")
-	switch {
-	case errors.Is(err, errTooMuch), strings.Contains(f.msg, "memory budget exceeded"):
-		f.msg = errTooMuch.Error()
-	default:
+	if !errors.Is(err, errTooMuch) {
 		f.msg = plainWords(f.msg)
 	}
 	return nil, f
@@ -146,7 +157,8 @@ func (r *run) values(e *expression) []relay.NamedValue {
 func (r *run) look(path []string) (any, bool) {
 	v, ok := r.env[path[0]]
 	if slot, isLet := r.slot(path[0]); isLet {
-		v, ok = r.lets[slot].v, r.lets[slot].done && r.lets[slot].err == nil
+		c := r.lets[slot].known()
+		v, ok = c.v, c.done && c.err == nil
 	}
 	for _, name := range path[1:] {
 		m, isMap := v.(map[string]any)
@@ -170,6 +182,8 @@ func short(v any) any {
 		return v
 	case time.Time:
 		return v.Format(time.RFC3339)
+	case time.Duration:
+		return v.String()
 	case string:
 		return cut(v, 200)
 	case map[string]any:
@@ -177,7 +191,7 @@ func short(v any) any {
 	case []any:
 		return fmt.Sprintf("a list of %d", len(v))
 	}
-	return cut(fmt.Sprint(v), 200)
+	return "a value of " + typeName(v)
 }
 
 func cut(s string, n int) string {
@@ -187,68 +201,25 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
-// hidden are the functions that guard puts into expressions. Each gets the run first.
-func hidden() []expr.Option {
-	fn := func(name string, do func(r *run, a []any) (any, error), signature any) expr.Option {
-		return expr.Function(name, func(a ...any) (any, error) { return do(a[0].(*run), a[1:]) }, signature)
-	}
-	return []expr.Option{
-		fn("__tick", func(r *run, _ []any) (any, error) { return true, r.spend(1, 0) }, new(func(*run) bool)),
-		fn("__cap", func(r *run, a []any) (any, error) { return a[0], r.spend(0, size(a[0])) }, new(func(*run, any) any)),
-		fn("__let", func(r *run, a []any) (any, error) { return r.let(a[0].(int)) }, new(func(*run, int, string) any)),
-		fn("__at", func(_ *run, a []any) (any, error) { return at(a[0], a[1]) }, new(func(*run, any, any) any)),
-		fn("__maybe", func(_ *run, a []any) (any, error) {
-			if a[0] == nil {
-				return nil, nil
-			}
-			return at(a[0], a[1])
-		}, new(func(*run, any, any) any)),
-		fn("__matches", func(_ *run, a []any) (any, error) {
-			if a[0] == nil {
-				return false, nil
-			}
-			re, text, err := subject(a[0], a[1].(string))
-			if err != nil {
-				return nil, err
-			}
-			return re.MatchString(text), nil
-		}, new(func(*run, any, any) bool)),
-		fn("__in", func(r *run, a []any) (any, error) {
-			if err := r.spend(1+length(a[1])/16, 0); err != nil {
-				return nil, err
-			}
-			return in(a[0], a[1])
-		}, new(func(*run, any, any) bool)),
-	}
-}
-
-// spend takes steps and bytes from what the event may still use.
-func (r *run) spend(steps, bytes int) error {
-	r.steps -= steps
-	r.text -= bytes
-	if r.steps < 0 || r.text < 0 || r.late() {
-		return errTooMuch
-	}
-	return nil
-}
-
-// late looks at the clock. A plan does not depend on it: an honest rule needs a
-// thousandth of the time that a loop over slow functions gets here.
-func (r *run) late() bool {
-	now := time.Now() //nolint:forbidigo // bounds work, decides nothing
-	if r.until.IsZero() {
-		r.until = now.Add(maxTime)
-	}
-	return now.After(r.until)
-}
-
 func (r *run) let(slot int) (any, error) {
 	l := &r.lets[slot]
-	if !l.done {
-		l.v, l.err = r.eval(l.let.value)
-		l.done = true
+	mode := 0
+	if r.end {
+		mode = 1
 	}
-	return l.v, l.err
+	c := &l.as[mode]
+	if !c.done {
+		outer := r.doubtful
+		r.doubtful = false
+		c.v, c.err = r.eval(l.let.value)
+		c.done, c.doubtful = true, r.doubtful
+		if !c.doubtful {
+			l.as[1-mode] = *c
+		}
+		r.doubtful = outer
+	}
+	r.doubtful = r.doubtful || c.doubtful
+	return c.v, c.err
 }
 
 // at is a[b]: nil for a name that an object does not have, and for nil.
@@ -307,40 +278,6 @@ func nameOf(key any) (string, bool) {
 		return strconv.FormatBool(key), true
 	}
 	return "", false
-}
-
-func in(needle, haystack any) (bool, error) {
-	switch h := haystack.(type) {
-	case nil:
-		return false, nil
-	case map[string]any:
-		name, ok := nameOf(needle)
-		if !ok {
-			return false, nil
-		}
-		_, ok = h[name]
-		return ok, nil
-	}
-	if list, ok := listOf(haystack); ok {
-		return slices.ContainsFunc(list, func(v any) bool { return runtime.Equal(v, needle) }), nil
-	}
-	return false, fmt.Errorf(`"in" looks into a list or an object, not into %s`, typeName(haystack))
-}
-
-// length bounds what it may cost to look through v.
-func length(v any) int {
-	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Slice {
-		return rv.Len()
-	}
-	return 0
-}
-
-// size is about how many bytes v takes that it did not take before.
-func size(v any) int {
-	if s, ok := v.(string); ok {
-		return len(s)
-	}
-	return 16 * length(v)
 }
 
 // typeName says what v is in the words of a rule author.

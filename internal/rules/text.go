@@ -49,6 +49,9 @@ func (v *value) compute(r *run) (any, error) {
 			return nil, err
 		}
 		s, err := textOf(x)
+		if err == nil {
+			err = r.spend(0, 2*len(s)) // twice: the text is moved as it grows
+		}
 		if err != nil {
 			return nil, &failure{e: p.e, msg: err.Error()}
 		}
@@ -79,6 +82,9 @@ type span struct {
 // spans finds every ${…} in text. $${ stands for a ${ that is meant as text. A
 // negative result is the rune of a ${ that is not closed.
 func spans(text string) (found []span, unclosed int) {
+	if !strings.Contains(text, "${") {
+		return nil, -1
+	}
 	rs := []rune(text)
 	for i := 0; i+1 < len(rs); i++ {
 		if rs[i] != '$' {

@@ -3,67 +3,17 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// zoned are the functions that need to know where the venue is.
-type zoned struct{ zone *time.Location }
-
-// layouts that carry a zone, and those that do not. Day and month are never
-// guessed: 03/04/2026 is refused.
-var (
-	withZone = []string{
-		time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05-0700",
-		time.RFC1123Z, "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 -0700 MST",
-	}
-	inGMT    = []string{time.RFC1123} // a name like EST does not say which zone; GMT and UTC do
-	zoneless = []string{
-		"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02",
-	}
-)
-
-// in is the zone that the optional argument at i names, else the file's.
-func (z zoned) in(a []any, i int) (*time.Location, error) {
-	if len(a) > i {
-		return zoneNamed(a[i])
-	}
-	if z.zone == nil {
-		return nil, errors.New("no zone is known: set timezone: in the rule file, or give the zone as the last argument")
-	}
-	return z.zone, nil
-}
-
-// zoneNamed refuses "" and "Local", which Go takes for UTC and for the zone of this machine.
-func zoneNamed(name any) (*time.Location, error) {
-	text, ok := name.(string)
-	if !ok {
-		return nil, fmt.Errorf("a time zone is text, not %s", typeName(name))
-	}
-	return loadZone(text)
-}
-
-func loadZone(name string) (*time.Location, error) {
-	if name == "" || name == "Local" {
-		return nil, fmt.Errorf("%q is not a time zone: write for example Europe/Berlin", name)
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a time zone: write for example Europe/Berlin", cut(name, 60))
-	}
-	return zone, nil
-}
-
-func (z zoned) time(a ...any) (any, error) {
-	if len(a) > 1 {
-		zone, err := zoneNamed(a[1])
-		if err != nil {
-			return nil, err
-		}
-		z = zoned{zone}
-	}
-	return z.read(a[0])
+// zoned reads times as the clocks in a zone show them.
+type zoned struct {
+	zone *time.Location // nil if the file names none
+	run  *run           // which of two readings is meant; nil takes the earlier one
 }
 
 // read makes a time of whatever senders write for one. Years in which nobody books
@@ -81,11 +31,11 @@ func (z zoned) anyTime(v any) (time.Time, error) {
 	case time.Time:
 		return z.show(v), nil
 	case int:
-		return z.unix(int64(v))
+		return z.unix(float64(v))
 	case int64:
-		return z.unix(v)
+		return z.unix(float64(v))
 	case float64:
-		return z.unix(int64(v))
+		return z.unix(v)
 	case string:
 		return z.text(v)
 	case map[string]any:
@@ -102,100 +52,169 @@ func (z zoned) show(t time.Time) time.Time {
 	return t.In(z.zone)
 }
 
+var unixText = regexp.MustCompile(`^\d+(\.\d+)?$`)
+
 func (z zoned) text(s string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil { // what most senders write
+		return z.show(t), nil
+	}
 	s = strings.TrimSpace(s)
-	for _, layout := range withZone {
-		if t, err := time.Parse(layout, s); err == nil {
-			return z.show(t), nil
-		}
+	if len(s) > longestTime {
+		return time.Time{}, fmt.Errorf("%q %w", cut(s, 60), errUnknown)
 	}
-	if strings.HasSuffix(s, " GMT") || strings.HasSuffix(s, " UTC") {
-		for _, layout := range inGMT {
-			if t, err := time.Parse(layout, s); err == nil {
-				return z.show(t.UTC()), nil
-			}
-		}
-	}
-	for _, layout := range zoneless {
-		wall, err := time.Parse(layout, s)
-		if err != nil {
-			continue
-		}
-		if z.zone == nil {
-			return time.Time{}, fmt.Errorf("%q carries no zone: set timezone: in the rule file", cut(s, 60))
-		}
-		return onWall(wall, z.zone), nil
-	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+	if unixText.MatchString(s) {
+		n, _ := strconv.ParseFloat(s, 64)
 		return z.unix(n)
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time doorhook knows: write for example 2026-09-28T08:00:00", cut(s, 60))
+	if err := z.run.spend(workOfText, 0); err != nil {
+		return time.Time{}, err
+	}
+	w, err := readText(s)
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("%q %w", s, err)
+	case w.zone != nil:
+		return z.show(time.Date(w.year, w.month, w.day, 0, 0, 0, int(w.clock), w.zone)), nil
+	case z.zone == nil:
+		return time.Time{}, fmt.Errorf("%q carries no zone: set timezone: in the rule file", s)
+	case !w.timed:
+		return z.startOf(w.wall()), nil
+	}
+	return z.onWall(w.wall()), nil
 }
 
-// onWall is the instant at which clocks in zone show what wall shows. A time
-// that a clock change leaves out is read with the offset before the change, and
-// of one that comes twice the first is taken.
-func onWall(wall time.Time, zone *time.Location) time.Time {
-	y, m, d := wall.Date()
-	t := time.Date(y, m, d, wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), zone)
-	naive := time.Date(y, m, d, wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), time.UTC)
-	_, before := naive.Add(-26 * time.Hour).In(zone).Zone() // surely before a change of this day
-	early := naive.Add(-time.Duration(before) * time.Second).In(zone)
-	shows := func(t time.Time) bool {
-		return t.Day() == wall.Day() && t.Hour() == wall.Hour() && t.Minute() == wall.Minute()
+// onWall is the instant at which the clocks show what wall shows. Where a change of the clocks
+// leaves two readings, a start is the earlier one and an end the later.
+func (z zoned) onWall(wall time.Time) time.Time {
+	first, last := readings(wall, z.zone)
+	if z.run == nil || first.Equal(last) {
+		return first
 	}
-	if shows(early) && early.Before(t) || !shows(t) {
-		return early
+	if z.run.doubtful = true; z.run.end {
+		return last
 	}
-	return t
+	return first
+}
+
+// startOf is midnight. On a day whose midnight the clocks skip, the day begins when they are put
+// forward, and not, as either reading of the clock would have it, in the day before.
+func (z zoned) startOf(day time.Time) time.Time {
+	midnight := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, time.UTC)
+	first, last := readings(midnight, z.zone)
+	if _, change := first.ZoneBounds(); first.Before(last) && !shows(first, midnight) {
+		return change
+	}
+	return z.onWall(midnight)
+}
+
+// readings are the instants at which the clocks in zone show what wall shows: one, or two if
+// clocks are put back over that time. A time that they are put forward over is shown at none,
+// and is read with the offset after the change and with the one before.
+func readings(wall time.Time, zone *time.Location) (first, last time.Time) {
+	const far = 26 * time.Hour // no offset is so large
+	naive := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), time.UTC)
+	var skipped [2]time.Time
+	for at := naive.Add(-far).In(zone); ; {
+		_, offset := at.Zone()
+		t := naive.Add(-time.Duration(offset) * time.Second).In(zone)
+		if shows(t, naive) {
+			if last = t; first.IsZero() {
+				first = t
+			}
+		}
+		_, change := at.ZoneBounds()
+		if change.IsZero() || change.After(naive.Add(far)) {
+			break
+		}
+		if !change.After(at) { // Go is wrong so about the last day of leap years after 2037
+			change = at.Add(time.Hour)
+		}
+		_, next := change.Zone()
+		after := naive.Add(-time.Duration(next) * time.Second).In(zone)
+		if after.Before(change) && !t.Before(change) {
+			skipped = [2]time.Time{after, t}
+		}
+		at = change
+	}
+	if first.IsZero() {
+		return skipped[0], skipped[1]
+	}
+	return first, last
+}
+
+// shows reports whether the clocks of t show the same as those of wall.
+func shows(t, wall time.Time) bool {
+	return t.Day() == wall.Day() && t.Hour() == wall.Hour() && t.Minute() == wall.Minute() && t.Second() == wall.Second()
 }
 
 // unix tells seconds from milliseconds by size, for the years 2000 to 2199. Other
 // numbers are something else, 20261201080000 for example.
-func (z zoned) unix(n int64) (time.Time, error) {
+func (z zoned) unix(n float64) (time.Time, error) {
 	const from, to = 946_684_800, 7_258_118_400
 	switch {
 	case n >= from && n < to:
-		return z.show(time.Unix(n, 0).UTC()), nil
+		return z.show(time.UnixMilli(int64(math.Round(n * 1000))).UTC()), nil
 	case n >= from*1000 && n < to*1000:
-		return z.show(time.UnixMilli(n).UTC()), nil
+		return z.show(time.UnixMilli(int64(n)).UTC()), nil
 	}
-	return time.Time{}, fmt.Errorf("%d is not a time in Unix seconds or milliseconds", n)
+	return time.Time{}, fmt.Errorf("%s is not a time in Unix seconds or milliseconds", strconv.FormatFloat(n, 'f', -1, 64))
 }
 
 // google reads the start and end of a Google Calendar event: dateTime with an
 // offset or with a timeZone beside it, or the date of an all-day event, which
 // begins at midnight.
 func (z zoned) google(m map[string]any) (time.Time, error) {
-	if name, ok := m["timeZone"].(string); ok && name != "" {
-		zone, err := loadZone(name)
-		if err != nil {
-			return time.Time{}, err
-		}
-		t, err := zoned{zone}.google(map[string]any{"dateTime": m["dateTime"], "date": m["date"]})
-		return z.show(t), err
-	}
-	for _, key := range []string{"dateTime", "date"} {
-		if s, ok := m[key].(string); ok && s != "" {
-			return z.text(s)
+	text, ok := m["dateTime"].(string)
+	if !ok || text == "" {
+		if text, ok = m["date"].(string); !ok || text == "" {
+			return time.Time{}, errors.New("the object is not a time: it has neither dateTime nor date")
 		}
 	}
-	return time.Time{}, errors.New("the object is not a time: it has neither dateTime nor date")
+	name, ok := m["timeZone"].(string)
+	if !ok || name == "" {
+		return z.text(text)
+	}
+	there, err := z.at(name)
+	if err != nil {
+		if t, plain := (zoned{}).text(text); plain == nil { // the offset says it all
+			return z.show(t), nil
+		}
+		return time.Time{}, err
+	}
+	t, err := there.text(text)
+	return z.show(t), err
 }
 
-// local is the first argument as a time in the zone that argument i names.
-func (z zoned) local(a []any, i int) (time.Time, *time.Location, error) {
-	zone, err := z.in(a, i)
-	if err != nil {
-		return time.Time{}, nil, err
+// at is z in the zone of that name.
+func (z zoned) at(name any) (zoned, error) {
+	text, ok := name.(string)
+	if !ok {
+		return z, fmt.Errorf("a time zone is text, not %s", typeName(name))
 	}
-	t, err := zoned{zone}.read(a[0])
-	return t.In(zone), zone, err
+	if z.run != nil && z.run.left.steps < workOfZone {
+		return z, errTooMuch
+	}
+	zone, err := zoneNamed(text)
+	if err != nil && z.run.spend(workOfZone, 0) == nil && z.run.spend(workOfHint, 0) == nil {
+		err = fmt.Errorf("%w%s", err, zoneMeant(text))
+	}
+	return zoned{zone, z.run}, err
 }
+
+// local is v as a time that the clocks of z show.
+func (z zoned) local(v any) (time.Time, error) {
+	if z.zone == nil {
+		return time.Time{}, errors.New("no zone is known: set timezone: in the rule file, or give the zone as the last argument")
+	}
+	t, err := z.read(v)
+	return t.In(z.zone), err
+}
+
+func (z zoned) time(a []any) (any, error) { return z.read(a[0]) }
 
 // addDays keeps the wall clock: over a clock change a day has 23 or 25 hours.
-func (z zoned) addDays(a ...any) (any, error) {
-	t, zone, err := z.local(a, 2)
+func (z zoned) addDays(a []any) (any, error) {
+	t, err := z.local(a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -209,21 +228,20 @@ func (z zoned) addDays(a ...any) (any, error) {
 	if n == 0 { // of an hour that comes twice, it may be the second
 		return t, nil
 	}
-	wall := time.Date(t.Year(), t.Month(), t.Day()+n, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
-	return onWall(wall, zone), nil
+	return z.onWall(time.Date(t.Year(), t.Month(), t.Day()+n, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)), nil
 }
 
-func (z zoned) startOfDay(a ...any) (any, error) {
-	t, zone, err := z.local(a, 1)
+func (z zoned) startOfDay(a []any) (any, error) {
+	t, err := z.local(a[0])
 	if err != nil {
 		return nil, err
 	}
-	return onWall(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC), zone), nil
+	return z.startOf(t), nil
 }
 
 // atTime is the same day at another time of the wall clock.
-func (z zoned) atTime(a ...any) (any, error) {
-	t, zone, err := z.local(a, 2)
+func (z zoned) atTime(a []any) (any, error) {
+	t, err := z.local(a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -231,16 +249,16 @@ func (z zoned) atTime(a ...any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	clock, err := time.Parse("15:04", text)
+	clock, err := time.Parse("15:04", cut(text, 30))
 	if err != nil {
 		return nil, fmt.Errorf(`%q is not a time of day: write for example "09:00"`, cut(text, 30))
 	}
-	return onWall(time.Date(t.Year(), t.Month(), t.Day(), clock.Hour(), clock.Minute(), 0, 0, time.UTC), zone), nil
+	return z.onWall(time.Date(t.Year(), t.Month(), t.Day(), clock.Hour(), clock.Minute(), 0, 0, time.UTC)), nil
 }
 
 // weekday is mon, tue, wed, thu, fri, sat or sun.
-func (z zoned) weekday(a ...any) (any, error) {
-	t, _, err := z.local(a, 1)
+func (z zoned) weekday(a []any) (any, error) {
+	t, err := z.local(a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -248,8 +266,8 @@ func (z zoned) weekday(a ...any) (any, error) {
 }
 
 // format takes Go's layouts, which show a sample time: "2 Jan 2006 15:04".
-func (z zoned) format(a ...any) (any, error) {
-	t, _, err := z.local(a, 2)
+func (z zoned) format(a []any) (any, error) {
+	t, err := z.local(a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -260,8 +278,9 @@ func (z zoned) format(a ...any) (any, error) {
 	return cut(t.Format(cut(layout, 200)), 1000), nil
 }
 
-// overlaps reports whether the windows a-b and c-d share any time.
-func (z zoned) overlaps(a ...any) (any, error) {
+// overlaps reports whether the windows a-b and c-d share any time. Where one ends the
+// other may begin.
+func (z zoned) overlaps(a []any) (any, error) {
 	var t [4]time.Time
 	for i := range t {
 		var err error
