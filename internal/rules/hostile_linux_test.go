@@ -248,9 +248,9 @@ type measured struct {
 
 const attackVariable = "DOORHOOK_TEST_ATTACK"
 
-// TestAttacks runs every attack in a process of its own, since what it is about cannot be
+// TestHostileExpressions runs every attack in a process of its own, since what it is about cannot be
 // survived in this one, and measures the processor's time, since the machine may be busy.
-func TestAttacks(t *testing.T) {
+func TestHostileExpressions(t *testing.T) {
 	if text := os.Getenv(attackVariable); text != "" {
 		i, err := strconv.Atoi(text)
 		if err != nil {
@@ -269,7 +269,7 @@ func TestAttacks(t *testing.T) {
 	}
 	for i, a := range attacks {
 		t.Run(fmt.Sprintf("%d %s", i, cut(a.expression+strings.ReplaceAll(a.file, "\n", " "), 80)), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAttacks$", "-test.timeout=60s")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHostileExpressions$", "-test.timeout=60s")
 			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", attackVariable, i))
 			out, err := cmd.CombinedOutput()
 			_, found, ok := strings.Cut(string(out), attackVariable)
