@@ -38,8 +38,8 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 // fiftyRules is a file of 50 rules, each with a table of 200 spaces, a let, two conditions, a link
-// and a schedule. Half of the rules match [fiftyEvent].
-func fiftyRules() fstest.MapFS {
+// and a schedule. Of every so many rules one matches [fiftyEvent].
+func fiftyRules(every int) fstest.MapFS {
 	var b strings.Builder
 	b.WriteString("trigger: t\nauth: {none: true}\ntimezone: America/New_York\nid: payload.event_id\nbooking: payload.booking_id\nversion: payload.updated_at\n" +
 		"cancelled: payload.status in [\"cancelled\", \"deleted\"]\nlet:\n  start: time(payload.start)\n  end: time(payload.end)\ntables:\n")
@@ -53,12 +53,12 @@ func fiftyRules() fstest.MapFS {
 	for i := range 50 {
 		fmt.Fprintf(&b, `  - name: rule %d
     let: {space: 'spaces%d[payload.space]'}
-    when: space != nil && payload.number %% 2 == %d
+    when: space != nil && payload.number %% %d == %d
     at: start - hours(1)
     do:
       - group_link: {group_id: "${space.group}", name: "Booking ${payload.booking_id}", email: "${payload.email}", valid_from: "${start - minutes(10)}", valid_until: "${end}"}
       - schedule: {lock_id: "${space.lock}", starts_at: "${start}", ends_at: "${min(start + minutes(15), end)}"}
-`, i, i, i%2)
+`, i, i, every, i%every)
 	}
 	return fstest.MapFS{"t.yaml": {Data: []byte(b.String())}}
 }
@@ -70,24 +70,29 @@ func fiftyEvent() relay.Event {
 	}}
 }
 
-// BenchmarkPlanFiftyRules plans an event that asks for 50 actions.
+// BenchmarkPlanFiftyRules plans an event that 2 of 50 rules match, as bookings are, and one
+// that 25 match, which asks for 50 actions.
 func BenchmarkPlanFiftyRules(b *testing.B) {
-	set, err := Load(fiftyRules(), "rules", testEnv)
-	if err != nil {
-		b.Fatal(err)
-	}
-	ev := fiftyEvent()
-	b.ReportAllocs()
-	for b.Loop() {
-		if p := set.Plan(ev); len(p.Rules) != 25 || len(p.Problems) > 0 {
-			b.Fatalf("%+v", p)
-		}
+	for _, match := range []int{2, 25} {
+		b.Run(fmt.Sprintf("%d match", match), func(b *testing.B) {
+			set, err := Load(fiftyRules(50/match), "rules", testEnv)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ev := fiftyEvent()
+			b.ReportAllocs()
+			for b.Loop() {
+				if p := set.Plan(ev); len(p.Rules) != match || len(p.Problems) > 0 {
+					b.Fatalf("%+v", p)
+				}
+			}
+		})
 	}
 }
 
 // BenchmarkLoadFiftyRules loads them.
 func BenchmarkLoadFiftyRules(b *testing.B) {
-	fsys := fiftyRules()
+	fsys := fiftyRules(2)
 	for b.Loop() {
 		if _, err := Load(fsys, "rules", testEnv); err != nil {
 			b.Fatal(err)
