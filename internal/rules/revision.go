@@ -32,7 +32,7 @@ func Revision(fsys fs.FS) (string, error) {
 	}
 	r := newRevision()
 	for _, name := range names {
-		text, err := fs.ReadFile(fsys, name)
+		text, err := readFile(fsys, name)
 		if err != nil {
 			return "", err
 		}

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"io/fs"
+	"strings"
 	"testing"
 	"testing/fstest"
 )
@@ -43,5 +45,17 @@ func TestRevision(t *testing.T) {
 				t.Errorf("the same as before: %v", same)
 			}
 		})
+	}
+}
+
+// TestNoFile: a pipe is not read, since nobody may ever write to it.
+func TestNoFile(t *testing.T) {
+	fsys := fstest.MapFS{"a.yaml": {Mode: fs.ModeNamedPipe}}
+	_, err := Load(fsys, "rules", testEnv)
+	if err == nil || !strings.HasPrefix(err.Error(), "read rules/a.yaml: this is no file") {
+		t.Errorf("loaded: %v", err)
+	}
+	if _, err := Revision(fsys); err == nil {
+		t.Error("it has a revision")
 	}
 }

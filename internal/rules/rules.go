@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -38,7 +39,7 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 	var parsed []*fileLoader
 	rev := newRevision()
 	for _, name := range names {
-		text, err := fs.ReadFile(fsys, name)
+		text, err := readFile(fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", path.Join(dir, name), err)
 		}
@@ -79,6 +80,18 @@ func ruleFiles(fsys fs.FS) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// readFile reads a rule file, and nothing that is none: a pipe would be waited for
+// without end.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	switch info, err := fs.Stat(fsys, name); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("this is no file but a folder, a pipe or a device")
+	}
+	return fs.ReadFile(fsys, name)
 }
 
 // parse reads the YAML of one file and its keys, and no further.
