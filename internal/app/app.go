@@ -149,13 +149,21 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { a.worker.Run(working) })
-	wg.Go(func() { a.reloader.watch(working, a.reload) })
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		a.reloader.watch(working, a.reload)
+	}()
 	if a.useKey > 0 {
 		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log) })
 	}
 	err := a.web.Serve(ctx, a.ln)
 	stop()
 	wg.Wait()
+	select {
+	case <-watched:
+	case <-time.After(time.Second): // a network drive that hangs is not waited for: a look leaves nothing to save
+	}
 	a.log.InfoContext(ctx, "stopped")
 	return errors.Join(err, a.Close())
 }

@@ -22,6 +22,9 @@ import (
 // small files cost some tens of microseconds.
 const lookPause = 250 * time.Millisecond
 
+// remindPause is the time after which rules that are refused are said to be so again.
+const remindPause = time.Hour
+
 // reloader puts rules that have changed in the place of those in use.
 type reloader struct {
 	load func() (*rules.Set, error)
@@ -49,6 +52,8 @@ func newReloader(s Settings, set *rules.Set, use func(*rules.Set)) *reloader {
 func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
 	tick := time.NewTicker(lookPause)
 	defer tick.Stop()
+	remind := time.NewTicker(remindPause)
+	defer remind.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -56,6 +61,10 @@ func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
 		case <-asked:
 			r.judged = "" // whoever asks gets an answer, also when nothing has changed
 			r.look(ctx)
+		case <-remind.C:
+			if r.judged != r.inUse.Load().Revision() {
+				r.judged = ""
+			}
 		case <-tick.C:
 			r.look(ctx)
 		}
@@ -67,7 +76,7 @@ func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
 func (r *reloader) look(ctx context.Context) {
 	now, err := rules.Revision(r.fsys)
 	if err != nil {
-		now = "unreadable: " + err.Error()
+		now = unreadable(err)
 	}
 	rested := now == r.seen
 	r.seen = now
@@ -78,6 +87,11 @@ func (r *reloader) look(ctx context.Context) {
 	if err == nil && set.Revision() != now {
 		return // they have changed meanwhile: the next look sees it
 	}
+	if _, bad := errors.AsType[rules.Errors](err); err != nil && !bad { // a drive may fail for a moment: look on, and say it once
+		if now = unreadable(err); now == r.judged {
+			return
+		}
+	}
 	r.judged = now
 	if err != nil {
 		r.refuse(ctx, err)
@@ -86,6 +100,9 @@ func (r *reloader) look(ctx context.Context) {
 	r.use(set)
 	r.inUse.Store(set)
 }
+
+// unreadable stands for what the files say when that is not known.
+func unreadable(err error) string { return "unreadable: " + err.Error() }
 
 // refuse says all that is wrong with the new rules. The old ones go on deciding.
 func (r *reloader) refuse(ctx context.Context, err error) {

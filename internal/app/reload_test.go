@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -107,6 +110,89 @@ func TestReloader(t *testing.T) {
 		stop()
 		wg.Wait()
 	})
+}
+
+// TestReloaderLooksOn after a load that failed, and says once what it comes to, and
+// again after an hour.
+func TestReloaderLooksOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	write(t, file, opens(1))
+	synctest.Test(t, func(t *testing.T) {
+		var log safeBuffer
+		s := Settings{Rules: os.DirFS(filepath.Dir(file)), RulesDir: "rules", Getenv: os.Getenv, Log: slog.New(slog.NewJSONHandler(&log, nil))}
+		set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newReloader(s, set, func(*rules.Set) {})
+		load, fails := r.load, true
+		r.load = func() (*rules.Set, error) {
+			if fails {
+				return nil, errors.New("read rules/t.yaml: too many open files")
+			}
+			return load()
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { r.watch(ctx, nil) })
+		said := func(after time.Duration, want int) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if n := strings.Count(log.String(), "the old ones stay in use"); n != want {
+				t.Errorf("it was said %d times, want %d", n, want)
+			}
+		}
+		write(t, file, opens(2))
+		said(time.Minute, 1)
+		said(time.Hour, 2)
+		fails = false
+		said(time.Second, 2)
+		if now, err := rules.Revision(s.Rules); err != nil || r.inUse.Load().Revision() != now {
+			t.Errorf("revision %s is in use, the files are %s, %v", r.inUse.Load().Revision(), now, err)
+		}
+		write(t, file, broken)
+		said(time.Minute, 3)
+		said(2*time.Hour, 5)
+		write(t, file, opens(2))
+		said(2*time.Hour, 5)
+		stop()
+		wg.Wait()
+	})
+}
+
+// hanging is a folder on a drive that may hang.
+type hanging struct {
+	fs.FS
+	hung, looks atomic.Bool
+	let         chan struct{}
+}
+
+func (h *hanging) Open(name string) (fs.File, error) {
+	if h.hung.Load() {
+		h.looks.Store(true)
+		<-h.let
+	}
+	return h.FS.Open(name)
+}
+
+// TestStopsWhileItsDriveHangs looks at rules on a network drive that does not answer.
+func TestStopsWhileItsDriveHangs(t *testing.T) {
+	drive := &hanging{FS: fstest.MapFS{"t.yaml": {Data: []byte(opens(1))}}, let: make(chan struct{})}
+	h := startHouse(t, "", func(s *Settings, _ *kisifake.Options) { s.Rules = drive })
+	defer close(drive.let)
+	drive.hung.Store(true)
+	waitFor(t, "a look", drive.looks.Load)
+	stopped := make(chan struct{})
+	go func() {
+		h.stop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(10 * time.Second):
+		t.Error("it does not stop")
+	}
 }
 
 // TestReloaderWaitsForTheWhole writes a rule file in pieces, each of which would be one.
