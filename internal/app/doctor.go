@@ -44,9 +44,16 @@ func (o *Operator) Doctor(ctx context.Context) ([]relay.Check, error) {
 	if o.inUse == nil {
 		return checks, nil
 	}
+	used := o.inUse.Load().Revision()
+	now, err := rules.Revision(o.settings.Rules)
 	for i := range checks {
-		if c := &checks[i]; c.Name == rulesCheck && c.Health == relay.Sick {
-			c.Says += "; those in use are of revision " + o.inUse.Load().Revision() + ", and stay until these are right"
+		switch c := &checks[i]; {
+		case c.Name != rulesCheck:
+		case c.Health == relay.Sick:
+			c.Says += "; those in use are of revision " + used + ", and stay until these are right"
+		case err == nil && now != used:
+			c.Health, c.Says = relay.Doubt, c.Says+"; those in use are still of revision "+used
+			c.Advice = "ask again in a few seconds; if it stays so, restart doorhook, and see what its log says of the rules"
 		}
 	}
 	return checks, nil

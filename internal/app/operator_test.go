@@ -9,15 +9,18 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"doorhook/internal/kisi"
 	"doorhook/internal/kisi/kisifake"
 	"doorhook/internal/relay"
+	"doorhook/internal/rules"
 )
 
 type fakeOptions = kisifake.Options
@@ -253,6 +256,22 @@ func TestDoctor(t *testing.T) {
 				t.Errorf("%+v, want %s and %q\n%+v", c, tt.health, tt.says, answer.Checks)
 			}
 		})
+	}
+}
+
+// TestDoctorOnRulesNotInUse: the files are right, and others decide.
+func TestDoctorOnRulesNotInUse(t *testing.T) {
+	op, err := Operate(t.Context(), Settings{Redis: "redis://" + miniredis.RunT(t).Addr(), Rules: fstest.MapFS{"t.yaml": {Data: []byte(soundRules)}}, RulesDir: "rules"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer op.Close()
+	old := loadText(t, onlineRules)
+	op.inUse = &atomic.Pointer[rules.Set]{}
+	op.inUse.Store(old)
+	checks, err := op.Doctor(t.Context())
+	if c := found(checks)["rules"]; err != nil || c.Health != relay.Doubt || c.Advice == "" || !strings.HasSuffix(c.Says, "; those in use are still of revision "+old.Revision()) {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 
