@@ -181,7 +181,7 @@ func (s seen) missing(rights kisi.Rights, uses []rules.Use) rules.Errors {
 }
 
 func (s seen) needs(u rules.Use) []kisi.Permission {
-	if u.For == relay.Schedule && !u.Lock {
+	if u.Guarded || u.For == relay.Schedule && !u.Lock {
 		return append(slices.Clone(needs[u.For]), kisi.ReadGroupLocks)
 	}
 	return needs[u.For]

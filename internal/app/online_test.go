@@ -133,6 +133,36 @@ func TestOnlineDoubts(t *testing.T) {
 	}
 }
 
+// TestOnlineAsksForLimits: a wrong number in never would keep no door shut, and what
+// looks at the locks of a group needs to be allowed to.
+func TestOnlineAsksForLimits(t *testing.T) {
+	fake, s := askFake(t, kisifake.Options{})
+	fake.Forbid(canaryKey, "group_locks_read")
+	set, err := rules.Load(fstest.MapFS{
+		"a.yaml":   {Data: []byte(soundRules + "limits: {never: [22282, 22291, 32693]}\n")},
+		"all.yaml": {Data: []byte("limits:\n  never: [5]\n")},
+	}, "rules", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mistakes, doubts, err := Online(t.Context(), s, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const list = "Kisi has no lock %d; it has: 22281 Studio A, 22282 Studio B, 22290 Front door"
+	wantFindings(t, mistakes, []string{
+		"11:25: " + fmt.Sprintf(list, 22291) + " (did you mean 22281 Studio A?)",
+		"11:32: 32693 is a group, Studio A and front door, and not a lock",
+		"2:11: " + fmt.Sprintf(list, 5),
+	})
+	if len(doubts) != 1 || !strings.Contains(doubts[0].Message, "with group_locks_read for group 32693, which group_link needs") {
+		t.Errorf("doubts %v", doubts)
+	}
+	if _, doubts, err = Online(t.Context(), s, loadText(t, soundRules)); err != nil || len(doubts) > 0 {
+		t.Errorf("without limits: %v, %v", doubts, err)
+	}
+}
+
 func TestOnlineCannotAsk(t *testing.T) {
 	_, s := askFake(t, kisifake.Options{})
 	set := loadText(t, soundRules)

@@ -24,6 +24,7 @@ type ruleFile struct {
 
 	tables  map[string]any
 	limits  limits
+	never   []Use // where it names locks that are never opened
 	scope   scope // of expressions outside rules
 	lets    []*let
 	slots   int // values of lets in a run

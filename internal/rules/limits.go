@@ -82,6 +82,7 @@ func (fl *fileLoader) neverOf(e entry) (never []int64) {
 			fl.errorf(n, "never takes ids of locks: %v", err)
 		}
 		never = append(never, id)
+		fl.f.never = append(fl.f.never, Use{ID: id, Lock: true, cell: &cell{place: placeOf(fl.src, n)}})
 	}
 	return never
 }

@@ -173,7 +173,8 @@ func (rl *ruleLint) id(x *effect, field string, v *value, got reach) {
 			rl.say(c.place.errorf("%s takes this: %v", what, err))
 			continue
 		}
-		rl.uses = append(rl.uses, Use{ID: id, Lock: field != "group_id", For: x.kind, cell: c})
+		lock := field != "group_id"
+		rl.uses = append(rl.uses, Use{ID: id, Lock: lock, For: x.kind, Guarded: !lock && rl.f.limits.group != nil, cell: c})
 	}
 	said := rl.conditions()
 	for _, lack := range got.lacks {

@@ -12,19 +12,20 @@ import (
 
 // Use is a place in the rules that names a lock or a group of Kisi.
 type Use struct {
-	ID   int64
-	Lock bool       // else a group
-	For  relay.Kind // of the action that takes it
+	ID      int64
+	Lock    bool       // else a group
+	For     relay.Kind // of the action that takes it; "" of one that is never opened
+	Guarded bool       // it is a group whose locks have to keep to limits
 
 	cell *cell
 }
 
-// Uses are the locks and groups that the rules name: in actions, and in tables
-// that actions take them from. What only an event tells is not among them.
+// Uses are the locks and groups that the rules name: in actions, in tables that
+// actions take them from, and in limits. What only an event tells is not among them.
 func (s *Set) Uses() []Use {
 	var all []Use
 	seen := map[Use]bool{}
-	for _, u := range s.lint().uses {
+	for _, u := range slices.Concat(s.lint().uses, s.never) {
 		if !seen[u] {
 			seen[u] = true
 			all = append(all, u)

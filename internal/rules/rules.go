@@ -21,6 +21,7 @@ type Set struct {
 	revision string
 
 	tables []tableNode // of all files
+	never  []Use       // of all files
 }
 
 // Load reads and checks every rule file in fsys (*.yaml and *.yml; files ending
@@ -54,6 +55,7 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 			fl.f.limits = common.and(fl.limitsOf())
 			set.add(fl)
 		}
+		set.never = append(set.never, fl.f.never...)
 		errs = append(errs, fl.errs[:min(len(fl.errs), maxErrors)]...)
 	}
 	if len(errs) > 0 {
