@@ -26,6 +26,7 @@ func (d *Doer) granting(ctx context.Context, a relay.Action, grant func() relay.
 		}
 	}
 	if err := within(*a.Limits, group, locks); err != nil {
+		d.groups.forget(group) // somebody is going to take a lock out of it, and to replay
 		return rejected(err)
 	}
 	return grant()
@@ -66,6 +67,12 @@ type groupLocks struct {
 type knownLocks struct {
 	locks []int64
 	until time.Time
+}
+
+func (g *groupLocks) forget(group int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.known, group)
 }
 
 func (g *groupLocks) of(ctx context.Context, group int64) ([]int64, error) {

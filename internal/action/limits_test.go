@@ -146,6 +146,20 @@ func TestGroupsAreRemembered(t *testing.T) {
 	})
 }
 
+// TestRefusedGroupIsLookedAtAgain: somebody who takes a lock out of a group, and
+// replays, does not wait for a minute.
+func TestRefusedGroupIsLookedAtAgain(t *testing.T) {
+	fake, d := kisiAt(t)
+	for range 2 {
+		if out := d.Create(t.Context(), under(theLink(), relay.Limits{MaxDoors: 1})); out.Verdict != relay.Rejected {
+			t.Error(out.Verdict)
+		}
+	}
+	if diff := cmp.Diff([]string{"GET /group_locks", "GET /group_locks"}, requests(fake, 0)); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
 // TestDescribeLimits shows that the group is looked at first.
 func TestDescribeLimits(t *testing.T) {
 	look := "GET /group_locks?group_id=32693&limit=250&offset=0"
