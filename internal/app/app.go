@@ -76,6 +76,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	a.reloader = newReloader(s, set, func(set *rules.Set) {
 		in.Use(set)
 		a.announceRules(set)
+		a.announceGone(set)
 	})
 	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
 	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
@@ -135,6 +136,15 @@ func (a *App) announceRules(set *rules.Set) {
 			a.log.Warn("anybody may call this trigger: its auth is none", "trigger", name)
 		}
 		a.log.Info("trigger", "url", a.URL()+"/hooks/"+name, "rules", set.Rules(name))
+	}
+}
+
+// announceGone tells of the triggers in use that are not in set.
+func (a *App) announceGone(set *rules.Set) {
+	for _, name := range a.reloader.inUse.Load().Triggers() {
+		if _, ok := set.Trigger(name); !ok {
+			a.log.Warn("this trigger is gone: what its bookings were given stays, and no message changes or cancels it", "trigger", name)
+		}
 	}
 }
 

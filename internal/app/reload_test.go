@@ -161,6 +161,17 @@ func TestReloaderLooksOn(t *testing.T) {
 	})
 }
 
+// TestReloadTellsOfTriggersThatAreGone: whoever cancels through one is not heard.
+func TestReloadTellsOfTriggersThatAreGone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "t.yaml")
+	write(t, file, opens(22281))
+	h := startHouse(t, "", func(s *Settings, _ *kisifake.Options) { s.Rules = os.DirFS(filepath.Dir(file)) })
+	write(t, file, strings.Replace(opens(22281), "trigger: t", "trigger: u", 1))
+	waitFor(t, "a warning", func() bool {
+		return strings.Contains(h.log.String(), "this trigger is gone: what its bookings were given stays, and no message changes or cancels it")
+	})
+}
+
 // hanging is a folder on a drive that may hang.
 type hanging struct {
 	fs.FS
