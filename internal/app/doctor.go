@@ -88,7 +88,7 @@ func (s Settings) examineRules() (relay.Check, *rules.Set) {
 	set, err := rules.Load(s.Rules, s.RulesDir, s.Getenv)
 	if err != nil {
 		if _, bad := errors.AsType[rules.Errors](err); !bad {
-			c.Advice = "say with --rules or DOORHOOK_RULES where the rule files are"
+			c.Advice = "see to that, or say with --rules or DOORHOOK_RULES where the rule files are"
 		}
 		c.Says = summary(err)
 		return c, nil
