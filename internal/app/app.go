@@ -15,6 +15,8 @@ import (
 	"doorhook/internal/action"
 	"doorhook/internal/intake"
 	"doorhook/internal/kisi"
+
+	"doorhook/internal/relay"
 	"doorhook/internal/rules"
 	"doorhook/internal/store"
 	"doorhook/internal/web"
@@ -68,7 +70,10 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		return err
 	}
 	s.Log.InfoContext(ctx, "kisi", "as", as)
-	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy})
+	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{
+		Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy,
+		Limits: func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) },
+	})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package app
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -153,5 +155,34 @@ func TestLimitsNeedTheLocksOfGroups(t *testing.T) {
 		if _, needs := usesOf(set).needs[kisi.ReadGroupLocks]; needs != tt.needs {
 			t.Errorf("%s for %s: it has to look: %v", tt.limits, tt.do, needs)
 		}
+	}
+}
+
+// TestNeverHoldsForWhatWaits: a door becomes one that is never opened while bookings that
+// want it wait for their time. None of them opens it, by itself or by way of a group, also
+// if nobody sends anything more, and if their trigger has gone.
+func TestNeverHoldsForWhatWaits(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"by its trigger":      {"t.yaml": testRules + "limits: {never: [22290]}\n"},
+		"by all":              {"t.yaml": testRules, "all.yaml": "limits: {never: [22290]}\n"},
+		"its trigger is gone": {"t.yaml": strings.Replace(testRules, "trigger: t", "trigger: other", 1), "all.yaml": "limits: {never: [22290]}\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "t.yaml"), testRules)
+			h := startHouse(t, "", giveAdminToken, func(s *Settings, _ *kisifake.Options) { s.Rules = os.DirFS(dir) })
+			h.settle(relay.Pending, map[string]any{"event": "u", "unlock": 22290, "after": "5s"})
+			h.settle(relay.Pending, map[string]any{"event": "g", "unlock": 22281, "after": "5s"})
+			for file, text := range files {
+				replace(t, filepath.Join(dir, file), text)
+			}
+			waitFor(t, "the end of both", func() bool { return len(h.fake.Unlocks()) > 0 && len(h.dead()) > 0 })
+			if diff := cmp.Diff([]string{"POST /locks/22281/unlock"}, h.asked(0)); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			if l := h.dead(); len(l) != 1 || l[0].Cause != relay.ByRule || !strings.Contains(l[0].Error, "limits.never: lock 22290 is one that this trigger never opens") {
+				t.Errorf("dead letters %+v", l)
+			}
+		})
 	}
 }

@@ -51,7 +51,7 @@ func newWorld(ctx context.Context, set *rules.Set) (*world, error) {
 		return nil, err
 	}
 	w.intake = intake.New(w.rules, w.store, intake.Options{NewID: w.newID, Pause: w.pause, MaxWait: patience})
-	w.worker, err = worker.New(w.store, w.doer, slog.New(slog.DiscardHandler), worker.Options{Tidy: forever, Roll: func() float64 { return 0 }})
+	w.worker, err = worker.New(w.store, w.doer, slog.New(slog.DiscardHandler), worker.Options{Tidy: forever, Limits: set.Limits, Roll: func() float64 { return 0 }})
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}

@@ -19,6 +19,7 @@ type Set struct {
 	files    map[string]*ruleFile // by trigger
 	names    []string             // of triggers, sorted
 	revision string
+	common   limits // of the files without a trigger
 
 	tables []tableNode // of all files
 	never  []Use       // of all files
@@ -47,12 +48,12 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 		rev.add(name, text)
 		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, getenv))
 	}
-	shared, common := sharedTables(parsed), sharedLimits(parsed)
-	set := &Set{files: map[string]*ruleFile{}, tables: tableNodes(parsed), revision: rev.String()}
+	shared := sharedTables(parsed)
+	set := &Set{files: map[string]*ruleFile{}, tables: tableNodes(parsed), common: sharedLimits(parsed), revision: rev.String()}
 	for _, fl := range parsed {
 		if fl.triggers() {
 			fl.load(shared)
-			fl.f.limits = common.and(fl.limitsOf())
+			fl.f.limits = set.common.and(fl.limitsOf())
 			set.add(fl)
 		}
 		set.never = append(set.never, fl.f.never...)
@@ -173,6 +174,16 @@ func (s *Set) Rules(trigger string) int { return len(s.files[trigger].rules) }
 
 // File is the file of a trigger, as it is called in messages.
 func (s *Set) File(trigger string) string { return s.files[trigger].src.name }
+
+// Limits are what no lock and no group that the trigger asked for may go beyond now; nil
+// if there are none. False leaves those that held when it asked: no file has the trigger
+// any more, and none limits all of them.
+func (s *Set) Limits(trigger string) (*relay.Limits, bool) {
+	if f, ok := s.files[trigger]; ok {
+		return f.limits.group, true
+	}
+	return s.common.group, s.common.group != nil
+}
 
 // Zone is the time zone of a trigger, UTC if its file names none.
 func (s *Set) Zone(trigger string) *time.Location {

@@ -48,6 +48,10 @@ type Options struct {
 	Poll        time.Duration // the longest time between two looks at the store; 0 means 1s
 	Tidy        time.Duration // how long after its window an object is deleted; 0 means 24h
 
+	// Limits are those that what a trigger asked for has to keep to now, whatever they
+	// were when it asked; false leaves those. Nil always does.
+	Limits func(trigger string) (*relay.Limits, bool)
+
 	// Roll draws a number in [0, 1), which says how long pauses are; random if nil.
 	Roll func() float64
 }
@@ -322,18 +326,23 @@ func result(s step, out relay.Outcome) string {
 }
 
 func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcome {
-	h := j.Have[s.held]
+	h, want := j.Have[s.held], s.want
+	if w.opts.Limits != nil {
+		if now, ok := w.opts.Limits(j.Trigger); ok {
+			want.Limits = now
+		}
+	}
 	switch s.op {
 	case revoke:
 		return w.doer.Revoke(ctx, h.Action, s.object)
 	case find:
 		return w.find(ctx, j, h)
 	case change:
-		return w.doer.Change(ctx, s.want, s.object)
+		return w.doer.Change(ctx, want, s.object)
 	case resolve:
-		return w.doer.Locks(ctx, s.want)
+		return w.doer.Locks(ctx, want)
 	default:
-		return w.doer.Create(ctx, s.want)
+		return w.doer.Create(ctx, want)
 	}
 }
 
