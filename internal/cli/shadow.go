@@ -114,15 +114,15 @@ func (s shadowed) print(p painter, limit int, clock func(trigger string) rules.C
 		p.line(0, "%s too large to be kept, and not in this comparison.", were(s.Unkept))
 	}
 	for _, k := range []struct {
-		what   map[string]int
-		format string
+		what map[string]int
+		who  string
 	}{
-		{s.Unknown, "%s for the trigger %q, which neither has."},
-		{s.OnlyOld, "%s for the trigger %q, which " + s.New + " does not have."},
-		{s.OnlyNew, "%s for the trigger %q, which " + s.Old + " does not have."},
+		{s.Unknown, "neither has"},
+		{s.OnlyOld, s.New + " does not have"},
+		{s.OnlyNew, s.Old + " does not have"},
 	} {
 		for _, trigger := range slices.Sorted(maps.Keys(k.what)) {
-			p.line(0, k.format, were(k.what[trigger]), trigger)
+			p.line(0, "%s for the trigger %q, which %s.", were(k.what[trigger]), trigger, k.who)
 		}
 	}
 	s.renamed(p)

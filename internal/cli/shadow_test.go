@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"doorhook/internal/relay"
+	"doorhook/internal/shadow"
 )
 
 // archive is a doorhook with a list of events, of which it gives so many at a time.
@@ -60,5 +62,14 @@ func TestKept(t *testing.T) {
 		if events != tt.events || unkept != tt.unkept || a.asked != tt.asks || (err != nil) != tt.failed {
 			t.Errorf("%s: %d events, %d not kept, %d pages, %v", tt.name, events, unkept, a.asked, err)
 		}
+	}
+}
+
+// TestOddFolder has a folder whose name is no format.
+func TestOddFolder(t *testing.T) {
+	var out strings.Builder
+	shadowed{New: "new%20rules", Report: shadow.Report{OnlyOld: map[string]int{"a": 2}}}.print(newPainter(&out), 1, nil)
+	if want := `2 events were for the trigger "a", which new%20rules does not have.`; !strings.Contains(out.String(), want) {
+		t.Errorf("got %s", out.String())
 	}
 }

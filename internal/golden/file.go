@@ -1,6 +1,8 @@
 package golden
 
 import (
+	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
@@ -221,7 +223,7 @@ func (r *reader) body(n *yaml.Node, keys map[string]rules.Entry, ev *event) {
 		if !ok {
 			return
 		}
-		text, err := os.ReadFile(filepath.Join(r.dir, filepath.FromSlash(name)))
+		text, err := readOrdinary(filepath.Join(r.dir, filepath.FromSlash(name)))
 		if err != nil {
 			r.Errorf(e.Node, "the file %s cannot be read from %s, where the cases are: %v", name, r.dir, reason(err))
 		}
@@ -229,6 +231,24 @@ func (r *reader) body(n *yaml.Node, keys map[string]rules.Entry, ev *event) {
 	case n.Kind == yaml.MappingNode && len(ev.query) == 0:
 		r.Errorf(n, "this event has no payload: nor a file: with one")
 	}
+}
+
+const mostRead = 16 << 20 // bytes; far more than any trigger takes
+
+// readOrdinary reads a file. A pipe or a device might never end.
+func readOrdinary(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a folder")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not an ordinary file")
+	case info.Size() > mostRead:
+		return nil, fmt.Errorf("it is larger than %d MiB, which is more than is read", mostRead>>20)
+	}
+	return os.ReadFile(name)
 }
 
 // clock gives every event its time. One that has none of its own comes with the one

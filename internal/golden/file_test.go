@@ -77,6 +77,18 @@ func TestMistakes(t *testing.T) {
 }
 
 // TestLoad is about what is no file of cases, and about rules that are wrong themselves.
+func TestReadOrdinary(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large")
+	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, mostRead+1)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{os.DevNull: "not an ordinary file", filepath.Dir(large): "a folder", large: "larger than 16 MiB"} {
+		if _, err := readOrdinary(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	const x = "trigger: x\nauth: {bearer: \"${env.NOT_SET}\"}\nrules: [{name: r, do: [{unlock: {lock_id: 1}}]}]\n"
 	dir := folder(t, &txtar.Archive{Files: []txtar.File{

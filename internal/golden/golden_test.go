@@ -161,6 +161,28 @@ func TestUpdateRefuses(t *testing.T) {
 
 // TestSame runs every case twice, the second time in fake time: nothing may come out
 // otherwise, and nothing may wait.
+func TestUpdateKeepsWhatOthersWrote(t *testing.T) {
+	dir := folder(t, &txtar.Archive{Files: []txtar.File{
+		{Name: "x.yaml", Data: []byte(recordRules)},
+		{Name: "x_test.yaml", Data: []byte("trigger: x\nnow: 2026-12-01T09:00:00Z\ncases:\n  - name: one\n    payload: {id: 1}\n")},
+	}})
+	s := load(t, dir)
+	results := s.Run(t.Context(), nil)
+	const theirs = "# somebody is writing here\n"
+	if err := os.WriteFile(filepath.Join(dir, "x_test.yaml"), []byte(theirs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Update(results); err == nil || !strings.Contains(err.Error(), "has changed since it was read") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Record(t.Context(), recorded(t, `{"id": 2}`), ""); err == nil || !strings.Contains(err.Error(), "has changed since it was read") {
+		t.Errorf("got %v", err)
+	}
+	if got := read(t, dir, "x_test.yaml"); got != theirs {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestSame(t *testing.T) {
 	for path, a := range archives(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {

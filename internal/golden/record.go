@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -111,19 +110,19 @@ func (s *Suite) add(ctx context.Context, into string, ev relay.Event, id string)
 	c := draft.cases[len(draft.cases)-1]
 	result := Result{File: was.shown, Name: name, Line: c.Line, of: c}
 	if result.run(ctx, s.set); result.Err != nil {
-		return nil, s.unfinished(draft, text, result)
+		return nil, s.unfinished(draft, was.text, result)
 	}
 	edits, err := draft.edits(result)
 	if err != nil {
 		return nil, err
 	}
-	return c, s.rewrite(draft, draft.apply(edits), []Result{result})
+	return c, s.rewrite(draft, was.text, draft.apply(edits), []Result{result})
 }
 
 // unfinished saves a case that does not run as it stands: a person has to say more.
-func (s *Suite) unfinished(f *file, text []byte, r Result) error {
-	if err := os.WriteFile(filepath.Join(s.dir, f.name), text, 0o644); err != nil {
-		return fmt.Errorf("write the cases: %w", err)
+func (s *Suite) unfinished(f *file, was []byte, r Result) error {
+	if err := s.save(f, was, f.text); err != nil {
+		return err
 	}
 	return fmt.Errorf("%s:%d: the case was added, and does not run yet: %w", f.shown, r.Line, r.Err)
 }

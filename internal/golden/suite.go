@@ -54,9 +54,9 @@ func Load(dir string) (*Suite, error) {
 		if e.IsDir() || !isCaseFile(e.Name()) {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		text, err := readOrdinary(filepath.Join(dir, e.Name()))
 		if err != nil {
-			return nil, fmt.Errorf("read the cases in %s: %w", dir, err)
+			return nil, fmt.Errorf("read the cases in %s: %w", filepath.Join(dir, e.Name()), reason(err))
 		}
 		f, mistakes := parse(dir, e.Name(), text, set)
 		bad = append(bad, mistakes...)

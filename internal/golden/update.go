@@ -1,8 +1,11 @@
 package golden
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -41,15 +44,16 @@ func (s *Suite) Update(results []Result) ([]Result, error) {
 		if len(edits) == 0 {
 			continue
 		}
-		if err := s.rewrite(f, f.apply(edits), results); err != nil {
+		if err := s.rewrite(f, f.text, f.apply(edits), results); err != nil {
 			return changed, err
 		}
 	}
 	return changed, nil
 }
 
-// rewrite saves text as the new f, if it says what it is to say and nothing else.
-func (s *Suite) rewrite(f *file, text []byte, results []Result) error {
+// rewrite saves text as the new f in the place of was, if it says what it is to say and
+// nothing else.
+func (s *Suite) rewrite(f *file, was, text []byte, results []Result) error {
 	again, mistakes := parse(s.dir, f.name, text, s.set)
 	sound := len(mistakes) == 0 && len(again.cases) == len(f.cases)
 	for i := 0; sound && i < len(f.cases); i++ {
@@ -65,10 +69,26 @@ func (s *Suite) rewrite(f *file, text []byte, results []Result) error {
 		return fmt.Errorf("%s is written in a way that --update cannot change safely, and was left as it is: "+
 			"write each case as a block, one key a line, and not within { }", f.shown)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, f.name), text, 0o644); err != nil {
-		return fmt.Errorf("write the cases: %w", err)
+	if err := s.save(f, was, text); err != nil {
+		return err
 	}
 	*f = *again
+	return nil
+}
+
+// save writes text in the place of was, unless somebody has changed that meanwhile.
+func (s *Suite) save(f *file, was, text []byte) error {
+	name := filepath.Join(s.dir, f.name)
+	now, err := os.ReadFile(name)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("read the cases again: %w", err)
+	case !bytes.Equal(now, was):
+		return fmt.Errorf("%s has changed since it was read, and was left as it is: run it again", f.shown)
+	}
+	if err := os.WriteFile(name, text, 0o644); err != nil {
+		return fmt.Errorf("write the cases: %w", err)
+	}
 	return nil
 }
 

@@ -3,6 +3,8 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -142,4 +144,18 @@ func many(n int, f func(i int) any) []any {
 		list[i] = f(i)
 	}
 	return list
+}
+
+// TestNotOrdinary would never end if it read on.
+func TestNotOrdinary(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/dev/zero", filepath.Join(dir, "zero.yaml")); err != nil {
+		t.Skip(err)
+	}
+	if _, err := Load(os.DirFS(dir), dir, testEnv); err == nil || !strings.Contains(err.Error(), "not an ordinary file") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Revision(os.DirFS(dir)); err == nil {
+		t.Error("it has a revision")
+	}
 }
