@@ -48,14 +48,16 @@ func (s *Suite) Record(ctx context.Context, kept relay.Record, into string) (Rec
 	if !isCaseFile(into) || path.Base(filepath.ToSlash(into)) != into {
 		return Recorded{}, fmt.Errorf("%q cannot be a file of cases: give a name that ends in _test.yaml, without a folder; it goes into %s", into, s.dir)
 	}
+	was := s.set.Plan(ev)
 	r := newRedactor(s.set.Literals(ev.Trigger))
+	r.keep(was.EventID, was.Booking)
 	clean := r.event(ev)
 	clean.ReceivedAt = clean.ReceivedAt.In(s.set.Zone(ev.Trigger)) // as the rules show it
 	out := Recorded{File: path.Join(s.dir, into), People: len(r.people), Phones: len(r.phones), Texts: r.texts}
-	if was, is := decision(s.set.Plan(ev)), decision(s.set.Plan(clean)); was != is {
+	if was, is := decision(was), decision(s.set.Plan(clean)); was != is {
 		out.Before, out.After = was, is
 	}
-	c, err := s.add(ctx, into, clean, r.text(ev.ID, neutral))
+	c, err := s.add(ctx, into, clean, r.text(ev.ID, label))
 	if err == nil {
 		out.Line, out.Name = c.Line, c.Name
 	}

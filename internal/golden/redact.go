@@ -12,9 +12,9 @@ import (
 	"doorhook/internal/relay"
 )
 
-// redactor puts placeholders in the place of what speaks of people. The same address
-// is the same placeholder everywhere, and what the rules are written with stays, so
-// that they decide as they did.
+// redactor puts placeholders in the place of what speaks of people, which any text may
+// do. The same address is the same placeholder everywhere, and what the rules are
+// written with stays, so that they decide as they did.
 type redactor struct {
 	literals map[string]bool // in lower case
 	phrases  []string        // of the literals those that may stand within a text, the longest first
@@ -36,11 +36,21 @@ func newRedactor(literals map[string]bool) *redactor {
 	return r
 }
 
+// keep lets identities stay that are no address and no name of a person.
+func (r *redactor) keep(ids ...string) {
+	for _, id := range ids {
+		if strings.ContainsAny(id, "0123456789") && !strings.ContainsFunc(id, unicode.IsSpace) && !special.MatchString(id) {
+			r.literals[strings.ToLower(id)] = true
+		}
+	}
+}
+
 // topic is what a key says about the text under it.
 type topic int
 
 const (
 	neutral topic = iota
+	label         // of something else: a key itself
 	personal
 	phone
 	secret
@@ -53,19 +63,26 @@ var topics = map[topic][]string{
 	personal: strings.Fields(`name first last middle given family surname firstname lastname fullname displayname nickname username initials
 		holder guest guests customer client contact attendee attendees organizer organiser creator owner host user member visitor participant
 		participants person people booker tenant company organization organisation employer
-		address street city zip zipcode postcode birthday birthdate birth dob email mail
+		address street city zip zipcode postcode email mail
 		description desc notes note comment comments remark remarks message title summary subject body text details memo purpose`),
-	phone:    strings.Fields("phone phones mobile cell cellphone tel telephone fax sms whatsapp"),
-	secret:   strings.Fields("token secret password passwd pwd passcode pin signature authorization cookie credential credentials apikey otp"),
-	identity: strings.Fields("id ids uid uuid guid status type kind role zone timezone locale language"),
+	phone: strings.Fields(`phone phones mobile cell cellphone tel telephone fax sms whatsapp
+		telefon telefonnummer telefono teléfono téléphone telefone telefoon handy mobil móvil movil celular cellulare portable`),
+	secret: strings.Fields(`token secret password passwd pwd passcode pin signature authorization cookie credential credentials apikey otp
+		session jwt bearer birthday birthdate birth dob cvv cvc`),
+	identity: strings.Fields("id ids uid uuid guid status type kind role zone timezone locale language at version sequence start end date time"),
 }
+
+// keyed are the words before which a key or a code is a secret.
+var keyed = strings.Fields("api access private secret door entry gate lock security")
 
 // topicOf goes by the words in key: phone_number, phoneNumber and Phone are one.
 func topicOf(key string, outer topic) topic {
 	found := outer
 	words := wordsOf(key)
-	if i := slices.Index(words, "key") - 1; i >= 0 && slices.Contains([]string{"api", "access", "private"}, words[i]) {
-		return secret
+	for i, w := range words {
+		if (w == "key" || w == "code") && i > 0 && slices.Contains(keyed, words[i-1]) {
+			return secret
+		}
 	}
 	for t := personal; t <= identity; t++ {
 		of := words
@@ -90,7 +107,10 @@ func (r *redactor) event(ev relay.Event) relay.Event {
 	ev.Payload = r.value(ev.Payload, neutral)
 	headers := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(ev.Headers)) {
-		if name == "Content-Type" || name == "Idempotency-Key" || r.literals[strings.ToLower(name)] {
+		switch {
+		case name == "Content-Type":
+			headers[name] = ev.Headers[name]
+		case name == "Idempotency-Key" || r.literals[strings.ToLower(name)]:
 			headers[name] = r.value(ev.Headers[name], topicOf(name, neutral))
 		}
 	}
@@ -110,6 +130,10 @@ func (r *redactor) value(v any, t topic) any {
 		case phone:
 			return r.number(v)
 		}
+	case float64:
+		if t == secret || t == phone {
+			return 0
+		}
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
@@ -119,19 +143,26 @@ func (r *redactor) value(v any, t topic) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for _, name := range slices.Sorted(maps.Keys(v)) { // who is the first person does not change from run to run
-			out[r.text(name, neutral)] = r.value(v[name], topicOf(name, t))
+			out[r.text(name, label)] = r.value(v[name], topicOf(name, t))
 		}
 		return out
 	}
 	return v
 }
 
+const (
+	month = `(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?`
+	day   = `(((mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? )?(\d{4}-\d\d-\d\d|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\d{1,2} ` + month + ` \d{4}|` + month + ` \d{1,2},? \d{4}))`
+	clock = `(\d{1,2}:\d\d[\d:.]*( ?[A-Za-z]{1,4}| ?[+-]\d\d:?\d\d)?)`
+)
+
 var (
 	special = regexp.MustCompile(`(?P<url>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s<>"']+)` +
 		`|(?P<email>[\p{L}\p{N}._%+'-]+(?:@|%40)[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+)` +
 		`|(?P<phone>\+\d[\d ()./-]{6,}\d|\(?\b\d{3}\)?[ .-]\d{3}[ .-]\d{4}\b)`)
-	when  = regexp.MustCompile(`^\d{4}-\d\d-\d\d([T ]\d\d:\d\d[\d:.]*( ?[A-Za-z]+| ?[+-]\d\d:?\d\d)?)?$`)
-	count = regexp.MustCompile(`^\d{0,3}$`)
+	when  = regexp.MustCompile(`(?i)^(` + day + `([T ,]+` + clock + `)?|` + clock + `)$`)
+	few   = regexp.MustCompile(`^\d{0,3}$`)
+	count = regexp.MustCompile(`^(\d{0,3}|-?\d{1,6}(\.\d{1,6})?|true|false|yes|no)$`)
 )
 
 // text replaces what speaks of people in a text that stands under a key of topic t.
@@ -153,13 +184,15 @@ func (r *redactor) replaced(text string, t topic) string {
 		return r.mask(text, false)
 	case t == phone:
 		return r.phone(text)
-	case t == personal && (when.MatchString(text) || count.MatchString(text)):
+	case harmless(text, t):
 		return text
+	case t == identity && !strings.ContainsFunc(text, unicode.IsSpace):
+		t = label
 	}
 	var b strings.Builder
 	end := 0
 	between := func(text string) {
-		if t == personal {
+		if t != label {
 			text = r.mask(text, true)
 		}
 		b.WriteString(text)
@@ -171,6 +204,14 @@ func (r *redactor) replaced(text string, t topic) string {
 	}
 	between(text[end:])
 	return b.String()
+}
+
+// harmless reports whether text is a time, or a number that is nobody's.
+func harmless(text string, t topic) bool {
+	if t == personal {
+		return few.MatchString(text) || when.MatchString(text)
+	}
+	return count.MatchString(text) || when.MatchString(text)
 }
 
 // special replaces an address of some kind. at is where its groups are.
