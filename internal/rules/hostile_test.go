@@ -152,7 +152,7 @@ func TestNotOrdinary(t *testing.T) {
 	if err := os.Symlink("/dev/zero", filepath.Join(dir, "zero.yaml")); err != nil {
 		t.Skip(err)
 	}
-	if _, err := Load(os.DirFS(dir), dir, testEnv); err == nil || !strings.Contains(err.Error(), "not an ordinary file") {
+	if _, err := Load(os.DirFS(dir), dir, testEnv); err == nil || !strings.Contains(err.Error(), "a pipe or a device") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Revision(os.DirFS(dir)); err == nil {
