@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -263,18 +264,14 @@ func TestHostileExpressions(t *testing.T) {
 		fmt.Printf("\n%s%s\n", attackVariable, out)
 		return
 	}
-	if raceDetected() {
-		t.Skip("the race detector makes everything twenty times slower, and larger")
-	}
+	program := plainProgram(t)
 	for i, a := range attacks {
 		t.Run(fmt.Sprintf("%d %s", i, cut(a.expression+strings.ReplaceAll(a.file, "\n", " "), 80)), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHostileExpressions$", "-test.timeout=60s")
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", attackVariable, i))
-			out, err := cmd.CombinedOutput()
-			_, found, ok := strings.Cut(string(out), attackVariable)
-			var m measured
-			if err != nil || !ok || json.NewDecoder(strings.NewReader(found)).Decode(&m) != nil {
-				t.Fatalf("the process died: %v\n%s", err, cut(string(out), 2000))
+			m := inProcess(t, program, i)
+			for range 2 { // a machine that is busy with something else makes it cost more, and nothing makes it cost less
+				if m.Time > mostTime {
+					m = inProcess(t, program, i)
+				}
 			}
 			t.Logf("%s, %.1f MiB; refused %q, problem %q", m.Time, float64(m.Memory)/(1<<20), cut(m.Refused, 150), m.Problem)
 			if (m.Refused+m.Problem == "") != a.ends {
@@ -288,6 +285,33 @@ func TestHostileExpressions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// plainProgram is this test as a program without the race detector, which makes everything
+// twenty times slower, and larger.
+func plainProgram(t *testing.T) string {
+	t.Helper()
+	if !raceDetected() {
+		return os.Args[0]
+	}
+	program := filepath.Join(t.TempDir(), "rules.test")
+	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build the test: %v\n%s", err, out)
+	}
+	return program
+}
+
+// inProcess runs an attack in a process of its own.
+func inProcess(t *testing.T, program string, attack int) (m measured) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestHostileExpressions$", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", attackVariable, attack))
+	out, err := cmd.CombinedOutput()
+	_, found, ok := strings.Cut(string(out), attackVariable)
+	if err != nil || !ok || json.NewDecoder(strings.NewReader(found)).Decode(&m) != nil {
+		t.Fatalf("the process died: %v\n%s", err, cut(string(out), 2000))
+	}
+	return m
 }
 
 func (a attack) run(t *testing.T) measured {
