@@ -42,7 +42,8 @@ type shadowed struct {
 	Old string `json:"old_rules"`
 	New string `json:"new_rules"`
 	shadow.Report
-	Unkept int `json:"unkept"` // events that were too large to be kept
+	Unkept  int `json:"unkept"`  // events that were too large to be kept
+	Refused int `json:"refused"` // events that a limit refused when they came in
 }
 
 // Run compares.
@@ -61,7 +62,7 @@ func (c shadowCmd) Run(ctx context.Context, env Env) error {
 	}
 	defer op.Close()
 	out := shadowed{Old: c.Rules, New: c.Dir}
-	out.Report = shadow.Compare(old, next, kept(records(ctx, op), time.Now().AddDate(0, 0, -c.Days), &out.Unkept, &err))
+	out.Report = shadow.Compare(old, next, kept(records(ctx, op), time.Now().AddDate(0, 0, -c.Days), &out, &err))
 	if err != nil {
 		return err
 	}
@@ -81,9 +82,9 @@ func (c shadowCmd) Run(ctx context.Context, env Env) error {
 	return err
 }
 
-// kept are the events of records, as far back as since. It counts those that were too
-// large to be kept; an error ends them.
-func kept(records iter.Seq2[relay.Record, error], since time.Time, unkept *int, failed *error) iter.Seq[relay.Event] {
+// kept are the events of records, as far back as since. It counts in out those that were too
+// large to be kept, and those that never had an effect; an error ends them.
+func kept(records iter.Seq2[relay.Record, error], since time.Time, out *shadowed, failed *error) iter.Seq[relay.Event] {
 	return func(yield func(relay.Event) bool) {
 		for r, err := range records {
 			switch {
@@ -92,8 +93,11 @@ func kept(records iter.Seq2[relay.Record, error], since time.Time, unkept *int, 
 				return
 			case r.At.Before(since):
 				return
+			case r.Status == relay.Failed && r.Rules != "": // rules were at one about it, and a limit was not
+				out.Refused++
+				continue
 			case r.Event == nil:
-				*unkept++
+				out.Unkept++
 				continue
 			}
 			ev, err := intake.EventOf(r.Event)
@@ -112,6 +116,9 @@ func (s shadowed) print(p painter, limit int, clock func(trigger string) rules.C
 	p.line(0, "%s", s.summary())
 	if s.Unkept > 0 {
 		p.line(0, "%s too large to be kept, and not in this comparison.", were(s.Unkept))
+	}
+	if s.Refused > 0 {
+		p.line(0, "%s refused by a limit, and not in this comparison.", were(s.Refused))
 	}
 	for _, k := range []struct {
 		what map[string]int

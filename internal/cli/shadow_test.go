@@ -34,33 +34,42 @@ func TestKept(t *testing.T) {
 	a := &archive{}
 	for i := range 2500 {
 		r := relay.Record{ID: fmt.Sprintf("%d-0", 9000-i), At: noon.Add(-time.Duration(i) * time.Minute)}
+		switch {
+		case i%10 == 5:
+			r.Status, r.Rules = relay.Failed, "link" // a limit refused it
+		case i%10 == 6:
+			r.Status = relay.Failed // no rule could be computed
+		}
 		if i%10 != 0 {
 			r.Event = fmt.Appendf(nil, `{"id": "e%d", "payload": {"n": 12345678901234567}}`, i)
 		}
 		a.records = append(a.records, r)
 	}
 	for _, tt := range []struct {
-		name                 string
-		since                time.Time
-		broken               bool
-		events, unkept, asks int
-		failed               bool
+		name                          string
+		since                         time.Time
+		broken                        bool
+		events, unkept, refused, asks int
+		failed                        bool
 	}{
-		{"all", time.Time{}, false, 2250, 250, 3, false},
-		{"the last hour", noon.Add(-time.Hour), false, 54, 7, 1, false},
-		{"no second page", time.Time{}, true, 900, 100, 2, true},
+		{"all", time.Time{}, false, 2000, 250, 250, 3, false},
+		{"the last hour", noon.Add(-time.Hour), false, 48, 7, 6, 1, false},
+		{"no second page", time.Time{}, true, 800, 100, 100, 2, true},
 	} {
 		a.asked, a.broken = 0, tt.broken
-		unkept, events := 0, 0
-		var err error
-		for ev := range kept(records(t.Context(), a), tt.since, &unkept, &err) {
+		var (
+			out    shadowed
+			events int
+			err    error
+		)
+		for ev := range kept(records(t.Context(), a), tt.since, &out, &err) {
 			if n := ev.Payload.(map[string]any)["n"]; n != 12345678901234567 {
 				t.Fatalf("%s: %v (%T)", tt.name, n, n)
 			}
 			events++
 		}
-		if events != tt.events || unkept != tt.unkept || a.asked != tt.asks || (err != nil) != tt.failed {
-			t.Errorf("%s: %d events, %d not kept, %d pages, %v", tt.name, events, unkept, a.asked, err)
+		if events != tt.events || out.Unkept != tt.unkept || out.Refused != tt.refused || a.asked != tt.asks || (err != nil) != tt.failed {
+			t.Errorf("%s: %d events, %d not kept, %d refused, %d pages, %v", tt.name, events, out.Unkept, out.Refused, a.asked, err)
 		}
 	}
 }
