@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"doorhook/internal/action"
 	"doorhook/internal/intake"
 	"doorhook/internal/kisi"
-
 	"doorhook/internal/relay"
 	"doorhook/internal/rules"
 	"doorhook/internal/store"
@@ -140,7 +140,7 @@ func (a *App) announceRules(set *rules.Set) {
 		if t.Auth[0].Kind == "none" {
 			a.log.Warn("anybody may call this trigger: its auth is none", "trigger", name)
 		}
-		a.log.Info("trigger", "url", a.URL()+"/hooks/"+name, "rules", set.Rules(name))
+		a.log.Info("trigger", "url", a.URL()+"/hooks/"+name, "rules", set.Rules(name), "limits", cmp.Or(set.LimitsText(name), "none"))
 	}
 }
 

@@ -62,7 +62,11 @@ func (c checkCmd) Run(ctx context.Context, env Env) error {
 		return err
 	}
 	for _, name := range found.set.Triggers() {
-		fmt.Fprintf(env.Out, "%s: trigger %s, %s\n", found.set.File(name), name, count(found.set.Rules(name), "rule"))
+		limits := ""
+		if text := found.set.LimitsText(name); text != "" {
+			limits = "; limits: " + text
+		}
+		fmt.Fprintf(env.Out, "%s: trigger %s, %s%s\n", found.set.File(name), name, count(found.set.Rules(name), "rule"), limits)
 	}
 	fmt.Fprintf(env.Out, "revision %s\n", found.set.Revision())
 	for _, w := range found.warnings {

@@ -128,6 +128,29 @@ func (s *Set) Guards(k relay.Kind) bool {
 	return false
 }
 
+// LimitsText names the limits that hold for a trigger, as a person writes them; "" if there
+// are none.
+func (s *Set) LimitsText(trigger string) string {
+	lim := s.files[trigger].limits
+	var out []string
+	for _, l := range []struct {
+		key  string
+		is   bool
+		what any
+	}{
+		{"max_window", lim.window > 0, inWords(lim.window)},
+		{"max_ahead", lim.ahead > 0, inWords(lim.ahead)},
+		{"max_doors", lim.doors > 0, lim.doors},
+		{"grants_per_minute", lim.grants > 0, lim.grants},
+		{"never", len(lim.never) > 0, lim.never},
+	} {
+		if l.is {
+			out = append(out, fmt.Sprintf("%s %v", l.key, l.what))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
 // within refuses an action that goes beyond the limits of the file, as far as it
 // tells by itself.
 func (b builder) within(x *effect, at time.Time, args map[string]any) error {
