@@ -3,7 +3,10 @@ package relay
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -117,13 +120,45 @@ func (a Action) Expand(locks []int64) []Action {
 	return out
 }
 
-// Encode gives the one JSON text of args: names sorted, times in UTC.
+// Encode gives the one JSON text of args: names sorted, times in UTC. It is what
+// encoding/json makes of it, without its reflection: a plan encodes every action.
 func Encode[V any](args map[string]V) json.RawMessage {
-	b, err := json.Marshal(args)
+	b := append(make([]byte, 0, 256), '{')
+	for i, name := range slices.Sorted(maps.Keys(args)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendJSON(b, name), ':')
+		b = appendJSON(b, args[name])
+	}
+	return append(b, '}')
+}
+
+func appendJSON(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case int64:
+		return strconv.AppendInt(b, v, 10)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case json.RawMessage:
+		return append(b, v...)
+	case time.Time:
+		return append(v.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
+	case string:
+		if !strings.ContainsFunc(v, escaped) {
+			return append(append(append(b, '"'), v...), '"')
+		}
+	}
+	text, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("relay: args cannot be encoded: %v", err)) // only numbers, texts, booleans and times get here
 	}
-	return b
+	return append(b, text...)
+}
+
+// escaped reports whether r may not stand in a text of JSON as it is.
+func escaped(r rune) bool {
+	return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r)
 }
 
 // Type is what a field of an action takes.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 func TestBackoff(t *testing.T) {
@@ -128,4 +130,27 @@ func TestNote(t *testing.T) {
 	if len(j.Attempts) != maxAttempts || j.Attempts[maxAttempts-1].Object != 2*maxAttempts-1 || len(before) != 2 {
 		t.Errorf("%d attempts are kept, the last for object %d", len(j.Attempts), j.Attempts[len(j.Attempts)-1].Object)
 	}
+}
+
+// TestEncode encodes whatever a field may hold as encoding/json does: what older versions
+// of doorhook kept is compared with it.
+func TestEncode(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		args := map[string]any{}
+		for _, name := range rapid.SliceOf(rapid.String()).Draw(t, "names") {
+			args[name] = rapid.OneOf(
+				rapid.Map(rapid.Int64(), func(n int64) any { return n }), rapid.Map(rapid.Bool(), func(b bool) any { return b }),
+				rapid.Map(rapid.String(), func(s string) any { return s }),
+				rapid.Map(rapid.Int64Range(0, 200_000_000_000), func(s int64) any { return time.Unix(s, s%2).UTC() }),
+				rapid.Map(rapid.SliceOf(rapid.Int64()), func(list []int64) any { return list }),
+			).Draw(t, "value")
+		}
+		want, err := json.Marshal(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Encode(args); !bytes.Equal(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
 }
