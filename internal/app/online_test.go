@@ -207,7 +207,7 @@ func TestOnlineThroughRedis(t *testing.T) {
 func TestWarningsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	_, s := askFake(t, kisifake.Options{})
-	s.Rules = fstest.MapFS{"a.yaml": {Data: []byte("trigger: a\nauth: {none: true}\nlet:\n  x: payload.x\n")}}
+	s.Rules = fstest.MapFS{"a.yaml": {Data: []byte("trigger: a\nauth: {none: true}\nlimits:\n  x: payload.x\n")}}
 	s.RulesDir, s.Listen, s.Log = "rules", "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil))
 	a, err := New(t.Context(), s)
 	if err != nil {
@@ -289,7 +289,7 @@ func TestStarter(t *testing.T) {
 			text, _ := Starter(Site{Doors: tt.doors, Groups: tt.groups}, "skedda")
 			_, table, _ := strings.Cut(text, "  spaces:")
 			_, table, _ = strings.Cut(table, "\n")
-			table, _, _ = strings.Cut(table, "\nlet:")
+			table, _, _ = strings.Cut(table, "\nlimits:")
 			var got []string
 			for line := range strings.Lines(table) {
 				got = append(got, strings.TrimSpace(line))

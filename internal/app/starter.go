@@ -222,6 +222,11 @@ tables:
   # The names here are those of the doors in Kisi. A link opens all doors of its group.
   spaces:%s
 %s
+limits:                               # whatever a rule says: more than this opens nothing, and says so
+  max_window: 25h                     # a day, and the hour more that one day in autumn has
+  grants_per_minute: 60
+  # never: [LOCK]                     # doors that must not open, by no rule and no group
+
 let:
   space: spaces[payload.space]        # nil for a space without a door
   start: time(payload.start)
