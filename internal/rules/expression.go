@@ -62,16 +62,22 @@ func (sc scope) names() []string {
 	return all
 }
 
-func (sc scope) env() types.Map {
+// env is what sc allows, as far as text may use it: a file has more tables than an
+// expression has names.
+func (sc scope) env(text string) types.Map {
 	env := types.Map{"__run": types.TypeOf((*run)(nil))}
 	for _, name := range inputs() {
 		env[name] = types.Any
 	}
 	for _, name := range sc.tables {
-		env[name] = types.Any
+		if strings.Contains(text, name) {
+			env[name] = types.Any
+		}
 	}
 	for name := range sc.lets {
-		env[name] = types.Any
+		if strings.Contains(text, name) {
+			env[name] = types.Any
+		}
 	}
 	if sc.each {
 		env["each"] = types.Any
@@ -113,7 +119,7 @@ func (sc scope) compile(src *source, n *yaml.Node, off int, text string) (*expre
 // there, and take calls that it has seen for right.
 func (sc scope) program(text string, g *guard) (*vm.Program, error) {
 	config := *sc.functions
-	config.WithEnv(sc.env())
+	config.WithEnv(sc.env(text))
 	tree, err := parser.ParseWithConfig(text, &config)
 	if err != nil {
 		return nil, err
