@@ -69,8 +69,12 @@ type source struct {
 	lines []string
 }
 
+// lineEnds are what YAML takes for the end of a line. Who counts others shows another line
+// than the one that is meant, and that may hold a secret.
+var lineEnds = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
+
 func newSource(name string, text []byte) *source {
-	return &source{name: name, lines: strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")}
+	return &source{name: name, lines: lineEnds.Split(strings.TrimPrefix(string(text), "\ufeff"), -1)}
 }
 
 func (s *source) line(n int) string {
@@ -139,15 +143,20 @@ func (s *source) position(n *yaml.Node, off int) (line, col int) {
 		w.col++
 	}
 	for i := 0; i < off; i++ {
+		w.joined()
 		if unicode.IsSpace(value[i]) && w.atSpace() {
 			for i+1 < off && unicode.IsSpace(value[i+1]) {
 				i++
 			}
 			w.space()
+			for w.joined(); w.escapedSpace(); w.space() {
+				w.rune()
+			}
 			continue
 		}
 		w.rune()
 	}
+	w.joined()
 	if off < len(value) && !unicode.IsSpace(value[off]) {
 		w.space() // the rune stands after a line break that folding removed
 	}
@@ -159,14 +168,15 @@ func (s *source) literalPosition(n *yaml.Node, before []rune) (line, col int) {
 	indent := 0
 	for i := n.Line; i < len(s.lines); i++ {
 		if text := s.lines[i]; strings.TrimSpace(text) != "" {
-			indent = len(text) - len(strings.TrimLeft(text, " "))
+			kept := strings.TrimLeft(n.Value, "\n") // |2 keeps what is further to the right
+			indent = len(text) - len(strings.TrimLeft(text, " ")) - (len(kept) - len(strings.TrimLeft(kept, " ")))
 			break
 		}
 	}
 	line, col = n.Line+1, 1
 	for _, r := range before {
 		col++
-		if r == '\n' {
+		if lineEnds.MatchString(string(r)) {
 			line, col = line+1, 1
 		}
 	}
@@ -207,6 +217,30 @@ func (w *walker) space() {
 		}
 		w.line, w.col = w.line+1, 0
 	}
+}
+
+// escaped is the rune behind a \ in double quotes; 0 where there is none, and at the end of a line.
+func (w *walker) escaped() (after rune, backslash bool) {
+	if r, _ := w.peek(); w.quote != '"' || r != '\\' {
+		return 0, false
+	}
+	w.col++
+	after, _ = w.peek()
+	w.col--
+	return after, true
+}
+
+// joined steps over a \ that ends its line, for which the value has nothing.
+func (w *walker) joined() {
+	if after, backslash := w.escaped(); backslash && after == 0 {
+		w.col++
+		w.space()
+	}
+}
+
+func (w *walker) escapedSpace() bool {
+	after, backslash := w.escaped()
+	return backslash && after != 0 && strings.ContainsRune("ntr \t", after)
 }
 
 // rune steps over one rune of the value, however many stand for it in the source.
