@@ -312,6 +312,9 @@ func TestTimeText(t *testing.T) {
 		{"1795428000000", utc},
 		{"1795428000.5", utc},
 
+		{"2026-11-23 10:00 (UTC)", "not a time"}, // what stands in brackets is not read
+		{"Nov 23, 2026 10:00 AM (Pacific Time)", "not a time"},
+		{"2026-11-23 (10:00)", "not a time"},
 		{"03/04/2026", "does not say which number is the day"},
 		{"13/04/2026", "does not say which number is the day"},
 		{"07/15/16 06:05PM", "does not say which number is the day"},

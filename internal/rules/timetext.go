@@ -53,7 +53,7 @@ func readText(s string) (timeWords, error) {
 	s = icalTime.ReplaceAllString(s, "$1-$2-$3 $4:$5:$6$7")
 	s = isoTime.ReplaceAllString(s, "$1 $2")
 	s = fraction.ReplaceAllString(s, "$1.$2")
-	s, _, _ = strings.Cut(s, " (") // browsers repeat the zone in words
+	s, _, more := strings.Cut(s, " (") // browsers repeat the zone in words
 	s = halfOfDay.ReplaceAllStringFunc(s, func(m string) string {
 		return m[:1] + strings.ToLower(strings.NewReplacer(" ", "", ".", "").Replace(m[1:]))
 	})
@@ -61,6 +61,9 @@ func readText(s string) (timeWords, error) {
 		if err := w.word(word); err != nil {
 			return w, err
 		}
+	}
+	if more && w.zone == nil { // others say it there alone
+		return w, errUnknown
 	}
 	return w, w.check()
 }
