@@ -176,7 +176,7 @@ func (b builder) arg(kind relay.Kind, f relay.Field, v *value) (any, error) {
 // blank is what senders write for nothing.
 func blank(v any) bool {
 	s, text := v.(string)
-	return v == nil || text && strings.TrimSpace(s) == ""
+	return v == nil || text && len(s) <= longestField && strings.TrimSpace(s) == ""
 }
 
 // window checks the window of a, and notes its end.

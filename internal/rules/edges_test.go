@@ -12,6 +12,10 @@ func TestEdges(t *testing.T) {
 	tests := []struct{ expression, want string }{
 		// Times.
 		{`time(true)`, "true or false is not a time"},
+		{`time({"dateTime": "2026-11-23T10:00:00", "timeZone": ["Europe/Berlin"]})`, "a time zone is text, not a list"},
+		{`time({"dateTime": "2026-11-23T10:00:00Z", "timeZone": 5})`, "2026-11-23T05:00:00-05:00"},
+		{`time({"dateTime": "2026-11-23T10:00:00", "timeZone": ""})`, "2026-11-23T10:00:00-05:00"},
+		{`now() - minutes(0 / 0)`, "NaN is not a number"},
 		{`time([1])`, "a list is not a time"},
 		{`time({})`, "neither dateTime nor date"},
 		{`time(hours(1))`, "a duration is not a time"},
@@ -124,6 +128,8 @@ func TestEdges(t *testing.T) {
 		{`number("")`, `"" is not a number`},
 		{`number(" 7 ")`, "7"},
 		{`number("1e3")`, "1000"},
+		{`int(0 / 0)`, "NaN is not a number"},
+		{`float(1 / 0)`, "+Inf is not a number"},
 		{`number("1,5")`, "is not a number"},
 		{`number("12345678901234567890")`, "1.2345678901234567e+19"},
 		{`number("NaN")`, "is not a number"},

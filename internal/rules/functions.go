@@ -156,6 +156,9 @@ func durationOf(a ...any) (any, error) {
 }
 
 func parseDuration(s string) (time.Duration, bool) {
+	if len(s) > longestNumber {
+		return 0, false
+	}
 	s = strings.TrimSpace(s)
 	var days time.Duration
 	if n, rest, ok := strings.Cut(s, "d"); ok {
@@ -191,18 +194,27 @@ func lookup(r *run, a []any) (any, error) {
 	return nil, nil
 }
 
+// longestNumber is longer than any number is in digits, and any duration. Even to cut the
+// space off a long text takes time.
+const longestNumber = 400
+
 // numberOf reads a number from a number or text. Whole ones stay whole.
 func numberOf(a ...any) (any, error) {
 	switch v := a[0].(type) {
-	case int, float64:
+	case int:
+		return v, nil
+	case float64:
+		if math.IsInf(v, 0) || math.IsNaN(v) {
+			return nil, fmt.Errorf("%v is not a number", v)
+		}
 		return v, nil
 	case int64:
 		return int(v), nil
 	case string:
-		s := strings.TrimSpace(v)
-		if len(s) > 400 { // longer than any number is in digits
+		if len(v) > longestNumber {
 			break
 		}
+		s := strings.TrimSpace(v)
 		if i, err := strconv.Atoi(s); err == nil {
 			return i, nil
 		}

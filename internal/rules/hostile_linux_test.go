@@ -70,6 +70,9 @@ func attackPayload(kind string) map[string]any {
 		p["list"] = many(60_000, func(i int) any { return fmt.Sprintf("Europe/Berl%d", i) })
 	case "spaces":
 		p["s"] = strings.Repeat(" ", size)
+	case "padded":
+		space := strings.Repeat(" ", size/3)
+		p["s"], p["t"], p["u"] = space+"7", space+"1795428000", space+"2h"
 	case "digits":
 		p["s"] = strings.Repeat("1", size)
 	default:
@@ -179,6 +182,11 @@ var attacks = []attack{
 	{expression: `email(payload.s)`, payload: "addresses", ends: true},
 	{expression: `email(payload.s)`, ends: true},
 	// Numbers, times and zones.
+	{expression: `count(1..9999, {int(payload.s) == 7})`, payload: "padded"},
+	{expression: `count(1..9999, {time(payload.t) > now()})`, payload: "padded"},
+	{expression: `count(1..9999, {duration(payload.u) > hours(1)})`, payload: "padded"},
+	{file: manyRules(1000, "when: time(payload.s) > now() || duration(payload.s) > hours(1)"), payload: "digits"},
+	{file: manyRules(20, "each: 1..99") + `      - group_link: {group_id: 1, name: "${payload.s}"}` + "\n", payload: "spaces"},
 	{expression: `number(payload.s)`, payload: "digits"},
 	{expression: `int(payload.s)`, payload: "spaces"},
 	{expression: `time(payload.s)`, payload: "digits"},
