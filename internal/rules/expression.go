@@ -125,6 +125,10 @@ func (sc scope) program(text string, g *guard) (*vm.Program, error) {
 		return nil, err
 	}
 	ast.Walk(&tree.Node, g)
+	if len(g.uncalled) > 0 { // expr would take it for nil
+		name := g.uncalled[0]
+		g.refuse(name, fmt.Sprintf("%s is a function: write %s(…), or payload.%s for a field of that name", name.Value, name.Value, name.Value))
+	}
 	if g.err != nil {
 		return nil, g.err
 	}

@@ -15,6 +15,9 @@ type guard struct {
 	scope scope
 	sees  [][]string
 	err   *file.Error
+
+	uncalled []*ast.IdentifierNode // names of our functions, until the call is seen that they are in
+	called   []*ast.IdentifierNode // other names that are called
 }
 
 // Visit is called once for each node, after its children.
@@ -29,9 +32,13 @@ func (g *guard) Visit(node *ast.Node) {
 	case *ast.PairNode:
 		n.Key = g.text(n.Key)
 	case *ast.BuiltinNode:
-		g.builtin(n)
+		g.builtin(node, n)
 	case *ast.CallNode:
 		g.function(node, n)
+	case *ast.VariableDeclaratorNode:
+		if i := slices.IndexFunc(g.called, func(id *ast.IdentifierNode) bool { return id.Value == n.Name }); i >= 0 {
+			g.refuse(g.called[i], "this is not a function")
+		}
 	}
 }
 
@@ -48,6 +55,9 @@ func (g *guard) function(node *ast.Node, n *ast.CallNode) {
 		if name == nil || !slices.Contains(methods, name.Value) {
 			g.refuse(m.Property, "this is not a function")
 		}
+		if !light(m.Node) {
+			m.Node = g.call(m.Node, "__moment", m.Node)
+		}
 		return
 	}
 	id, ok := n.Callee.(*ast.IdentifierNode)
@@ -57,8 +67,10 @@ func (g *guard) function(node *ast.Node, n *ast.CallNode) {
 	}
 	f := ownFunction(id.Value)
 	if f == nil {
+		g.called = append(g.called, id)
 		return
 	}
+	g.uncalled = slices.DeleteFunc(g.uncalled, func(n *ast.IdentifierNode) bool { return n == id })
 	if f.zone > 0 && len(n.Arguments) > f.zone {
 		if name, ok := n.Arguments[f.zone].(*ast.StringNode); ok {
 			if _, err := loadZone(name.Value); err != nil {
@@ -93,10 +105,13 @@ var (
 	listBuiltins = map[string]int{"sum": 0, "mean": 0, "median": 16, "sort": 32, "reverse": 32}
 )
 
-func (g *guard) builtin(n *ast.BuiltinNode) {
+func (g *guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
 	for _, arg := range n.Arguments {
 		if body, ok := arg.(*ast.PredicateNode); ok {
 			g.loop(n, body)
+			if n.Name == "groupBy" {
+				g.replace(node, g.call(n, "__groups", n))
+			}
 			return
 		}
 	}
@@ -135,6 +150,9 @@ func (g *guard) identifier(node *ast.Node, n *ast.IdentifierNode) {
 	if strings.HasPrefix(n.Value, "__") || n.Value == "$env" {
 		g.refuse(n, "names that begin with __ or $ cannot be used")
 		return
+	}
+	if ownFunction(n.Value) != nil {
+		g.uncalled = append(g.uncalled, n)
 	}
 	if slices.Contains(g.scope.values(), n.Value) {
 		g.sees = append(g.sees, []string{n.Value})

@@ -195,6 +195,7 @@ var attacks = []attack{
 	{expression: `map(1..9999, format(now() + days(#), "January January January January January January January January January January", "UTC"))`, ends: true},
 	{expression: `map(1..9999, now().Format(payload.s))`},
 	{expression: `get(now(), "Format")(payload.s)`},
+	{expression: `let f = now().Format; map(1..9999, f(payload.s))`},
 	{expression: `count(1..9999, {time("Monday, November 23, 2026 at 10:00:00.123 AM UTC") > now()})`, ends: true},
 	{expression: `count(1..99999, {time("Monday, November 23, 2026 at 10:00:00.123 AM UTC") > now()})`},
 	{expression: `map(payload.list, time("2026-01-01", #))`, payload: "zones"},

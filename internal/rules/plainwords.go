@@ -11,6 +11,9 @@ var (
 	fetchFrom  = regexp.MustCompile(`^cannot fetch (\S+) from (.+)$`)
 	operation  = regexp.MustCompile(`^invalid operation: (.+) (\S+) (.+)$`)
 	negation   = regexp.MustCompile(`^invalid operation: (\S) (.+)$`)
+	unary      = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched type (.+)\)$`)
+	noList     = regexp.MustCompile(`^builtin (\w+) takes only array \(got (.+)\)$`)
+	condition  = regexp.MustCompile(`^(?:predicate should return boolean \(got|non-bool expression \(type) (.+?)\)`)
 	argument   = regexp.MustCompile(`^invalid argument for (\w+) \(type (.+)\)`)
 	wrongType  = regexp.MustCompile(`^cannot use (\S+) as argument \(type (\S+)\) to call (\S+)`)
 	noMethod   = regexp.MustCompile(`^type \S+ has no method (\w+)`)
@@ -19,6 +22,7 @@ var (
 
 // plainWords is a message of expr without Go in it.
 func plainWords(msg string) string {
+	msg = strings.NewReplacer("interface {}", "any", "%!s(<nil>)", "<nil>", "%!s(nil)", "<nil>").Replace(msg)
 	if m := fetchFrom.FindStringSubmatch(msg); m != nil {
 		if m[2] == "<nil>" {
 			return fmt.Sprintf("cannot take %q from nothing: what stands before it is nil", m[1])
@@ -30,6 +34,18 @@ func plainWords(msg string) string {
 	}
 	if strings.HasPrefix(msg, "invalid operation: cannot call") {
 		return "this is not a function"
+	}
+	if strings.HasSuffix(msg, "value out of range") {
+		return "this number is too large"
+	}
+	if m := noList.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("%s takes a list, not %s", m[1], kindWord(m[2]))
+	}
+	if m := condition.FindStringSubmatch(msg); m != nil {
+		return "this has to be true or false, and is " + kindWord(m[1])
+	}
+	if m := unary.FindStringSubmatch(msg); m != nil {
+		return fmt.Sprintf("%s does not work on %s", m[1], kindWord(m[2]))
 	}
 	if m := operation.FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("%s does not work between %s and %s%s", m[2], kindWord(m[1]), kindWord(m[3]), mismatchHint(m[2], m[1], m[3]))
@@ -49,7 +65,7 @@ func plainWords(msg string) string {
 	if m := noMethod.FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("there is no %s of this", m[1])
 	}
-	if strings.Contains(msg, "reflect.Value") || strings.Contains(msg, "reflect:") {
+	if strings.Contains(msg, "reflect.Value") || strings.Contains(msg, "reflect:") || strings.Contains(msg, "unhashable") {
 		return "this does not work with such a value"
 	}
 	return goTypes.ReplaceAllStringFunc(strings.TrimPrefix(msg, "runtime error: "), kindWord)

@@ -11,8 +11,10 @@ import (
 // TestLineEnds has all that YAML takes for the end of a line. A mistake is shown with its own
 // line, and not with one below it, which holds a secret here.
 func TestLineEnds(t *testing.T) {
-	lines := []string{"# a", "# b", "# c", "trigger: t!", "auth:", "  - bearer: hunter2", "rules:",
-		"  - name: r", "    when: spce", "    do: [{unlock: {lock_id: 1}}]", ""}
+	lines := []string{
+		"# a", "# b", "# c", "trigger: t!", "auth:", "  - bearer: hunter2", "rules:",
+		"  - name: r", "    when: spce", "    do: [{unlock: {lock_id: 1}}]", "",
+	}
 	for _, end := range []string{"\n", "\r\n", "\r", "\u0085", "\u2028", "\u2029"} {
 		for _, begin := range []string{"", "\ufeff"} {
 			text := begin + strings.Join(lines[:3], end) + end + strings.Join(lines[3:], "\n")

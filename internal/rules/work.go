@@ -119,6 +119,8 @@ var hiddenFunctions = []function{
 	{name: "__range", do: list, signatures: []any{new(func(*run, any, any) []any)}},
 	{name: "__within", do: within, signatures: []any{new(func(*run, any, any, any) bool)}},
 	{name: "__in", do: in, signatures: []any{new(func(*run, any, any) bool)}},
+	{name: "__moment", do: moment, signatures: []any{new(func(*run, any) any)}},
+	{name: "__groups", do: groups, signatures: []any{new(func(*run, any) any)}},
 	{name: "__matches", do: matches, signatures: []any{new(func(*run, any, *pattern) bool)}},
 }
 
@@ -225,6 +227,32 @@ func in(r *run, a []any) (any, error) {
 		return nil, err
 	}
 	return slices.ContainsFunc(list, func(v any) bool { return runtime.Equal(v, a[0]) }), nil
+}
+
+// moment is what a function is asked of. A function that somebody put into an object is none
+// of those that [methods] allows.
+func moment(_ *run, a []any) (any, error) {
+	if reflect.ValueOf(a[0]).Kind() == reflect.Map {
+		return nil, errors.New("this is not a function")
+	}
+	return a[0], nil
+}
+
+// groups makes of what groupBy gives an object like any other.
+func groups(_ *run, a []any) (any, error) {
+	found, _ := a[0].(map[any][]any)
+	out := make(map[string]any, len(found))
+	for key, group := range found {
+		name, ok := nameOf(key)
+		if key == nil {
+			name, ok = "nil", true
+		}
+		if _, twice := out[name]; twice || !ok {
+			return nil, errors.New("groupBy groups by text, by numbers, or by true and false, and not by a mixture of them")
+		}
+		out[name] = group
+	}
+	return out, nil
 }
 
 func matches(r *run, a []any) (any, error) {
