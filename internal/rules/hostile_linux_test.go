@@ -216,6 +216,7 @@ var attacks = []attack{
 	{file: manyRules(4000, "when: email(payload.s) == nil || len(payload.s) > 4"), payload: "addresses"},
 	{file: manyRules(4000, "when: payload.s + payload.s == nil")},
 	{file: manyRules(4000, "when: payload.nothing.a")},
+	{file: "trigger: t\nauth: {none: true}\nrules: [" + rulesOnOneLine(6000) + "]\n"},
 	{file: manyRules(4000, `when: time("2026-01-01", payload.s[:50]) == nil`)},
 	{file: manyRules(4000, `when: time("2026-01-01", payload.s[:16]) == nil`)},
 	{file: manyRules(4000, "when: any(payload.list, any(payload.list, any(payload.list, false)))")},
@@ -235,6 +236,15 @@ func manyRules(n int, keys string) string {
 	}
 	for i := range n {
 		fmt.Fprintf(&b, "  - name: r%d\n    %s\n    do:\n      - unlock: {lock_id: 1}\n", i, keys)
+	}
+	return b.String()
+}
+
+// rulesOnOneLine are rules that all fail, on one line.
+func rulesOnOneLine(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{name: r%d, when: payload.nothing.a, do: [{unlock: {lock_id: 1}}]}, ", i)
 	}
 	return b.String()
 }

@@ -51,6 +51,7 @@ func TestHostileFiles(t *testing.T) {
 		{"deep lines", "trigger:\n" + deepLines(1000), "more than 30 deep"},
 		{"a large table", "tables: {a: {" + strings.Repeat("k: 1, ", 10_001) + "}}", "10001 entries"},
 		{"aliases of aliases", "a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\ntrigger: [*c,*c,*c,*c]\n", ""},
+		{"many mistakes on one line", "trigger: t\nauth: {none: true}\nrules: [{name: r, do: [{schedule: {lock_ids: [" + strings.Repeat(`"${spce}", `, 80_000) + "]}}]}]\n", "unknown name spce"},
 		{"a million keys", "trigger: t\nauth: {none: true}\nlet: {" + strings.Repeat("a: 1, ", 170_000) + "}", "stands here twice"},
 	}
 	for _, tt := range tests {

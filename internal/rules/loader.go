@@ -225,6 +225,9 @@ func (l *loader) expression(n *yaml.Node, what string, sc scope) *expression {
 }
 
 func (l *loader) compile(n *yaml.Node, off int, text string, sc scope) *expression {
+	if len(l.errs) >= maxErrors {
+		return nil
+	}
 	if usesEnv(text) {
 		l.errorf(n, "env is not available in expressions: a secret may stand only in auth:")
 		return nil

@@ -67,6 +67,7 @@ func (es Errors) sorted() Errors {
 type source struct {
 	name  string // as it is shown: rules/skedda.yaml
 	lines []string
+	runes [][]rune // the lines again: one may be as long as a file, and hold thousands of mistakes
 }
 
 // lineEnds are what YAML takes for the end of a line. Who counts others shows another line
@@ -74,7 +75,11 @@ type source struct {
 var lineEnds = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
 
 func newSource(name string, text []byte) *source {
-	return &source{name: name, lines: lineEnds.Split(strings.TrimPrefix(string(text), "\ufeff"), -1)}
+	s := &source{name: name, lines: lineEnds.Split(strings.TrimPrefix(string(text), "\ufeff"), -1)}
+	for _, line := range s.lines {
+		s.runes = append(s.runes, []rune(line))
+	}
+	return s
 }
 
 func (s *source) line(n int) string {
@@ -176,7 +181,7 @@ func (s *source) literalPosition(n *yaml.Node, before []rune) (line, col int) {
 	line, col = n.Line+1, 1
 	for _, r := range before {
 		col++
-		if lineEnds.MatchString(string(r)) {
+		if strings.ContainsRune("\n\u0085\u2028\u2029", r) {
 			line, col = line+1, 1
 		}
 	}
@@ -188,19 +193,13 @@ type walker struct {
 	s         *source
 	line, col int
 	quote     rune // 0 for plain and folded scalars
-
-	runes []rune // of the line that was looked at last
-	at    int
 }
 
 func (w *walker) peek() (rune, bool) {
-	if w.at != w.line {
-		w.runes, w.at = []rune(w.s.line(w.line)), w.line
-	}
-	if w.col >= len(w.runes) {
+	if w.line < 1 || w.line > len(w.s.runes) || w.col >= len(w.s.runes[w.line-1]) {
 		return 0, false
 	}
-	return w.runes[w.col], true
+	return w.s.runes[w.line-1][w.col], true
 }
 
 func (w *walker) atSpace() bool {
