@@ -259,6 +259,10 @@ func TestReadings(t *testing.T) {
 		return strings.Join(lines, "\n")
 	}
 	for _, tt := range []struct{ when, payload, want string }{
+		{ // a function of a time is no field of it
+			`start.Year() == 2026`, `{"start": "2026-12-24T10:00:00Z"}`,
+			`start = Thu 24 Dec 2026 11:00 CET (10:00 UTC) // time(payload.start)` + "\n" + `  payload.start = "2026-12-24T10:00:00Z"`,
+		},
 		{
 			`door != nil`, `{"door": "frnt"}`,
 			`door = nil // doors[payload.door]` + "\n" + `  payload.door = "frnt"` + "\n" +

@@ -165,7 +165,7 @@ func (g *guard) identifier(node *ast.Node, n *ast.IdentifierNode) {
 // member makes a[b] ask a function, which knows nil and numbers as names in
 // tables; a.b stays as it is.
 func (g *guard) member(node *ast.Node, n *ast.MemberNode) {
-	if path := pathOf(n); path != nil && slices.Contains(g.scope.values(), path[0]) {
+	if path := pathOf(n); path != nil && !n.Method && slices.Contains(g.scope.values(), path[0]) {
 		g.sees = append(g.sees, path)
 	}
 	if _, constant := n.Property.(*ast.StringNode); constant || n.Method {
