@@ -51,7 +51,7 @@ func TestReloader(t *testing.T) {
 	steps := []struct {
 		name   string
 		do     func(t *testing.T)
-		loaded int    // how many more sets come into use
+		loaded int64  // how many more sets come into use
 		logs   string // what the log has then, since the step began
 		broken bool   // the files are not those in use
 	}{
@@ -86,18 +86,18 @@ func TestReloader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loaded := 0
-		r := newReloader(s, set, func(*rules.Set) { loaded++ })
+		var loaded atomic.Int64
+		r := newReloader(s, set, func(*rules.Set) { loaded.Add(1) })
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { r.watch(ctx, nil) })
 		for _, step := range steps {
-			before, logged := loaded, len(log.String())
+			before, logged := loaded.Load(), len(log.String())
 			step.do(t)
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if loaded-before != step.loaded {
-				t.Errorf("%s: %d sets came into use, want %d", step.name, loaded-before, step.loaded)
+			if now := loaded.Load(); now-before != step.loaded {
+				t.Errorf("%s: %d sets came into use, want %d", step.name, now-before, step.loaded)
 			}
 			got := log.String()[logged:]
 			if !strings.Contains(got, step.logs) || step.logs == "" && got != "" {
@@ -125,9 +125,11 @@ func TestReloaderLooksOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newReloader(s, set, func(*rules.Set) {})
-		load, fails := r.load, true
+		var fails atomic.Bool
+		fails.Store(true)
+		load := r.load
 		r.load = func() (*rules.Set, error) {
-			if fails {
+			if fails.Load() {
 				return nil, errors.New("read rules/t.yaml: too many open files")
 			}
 			return load()
@@ -146,7 +148,7 @@ func TestReloaderLooksOn(t *testing.T) {
 		write(t, file, opens(2))
 		said(time.Minute, 1)
 		said(time.Hour, 2)
-		fails = false
+		fails.Store(false)
 		said(time.Second, 2)
 		if now, err := rules.Revision(s.Rules); err != nil || r.inUse.Load().Revision() != now {
 			t.Errorf("revision %s is in use, the files are %s, %v", r.inUse.Load().Revision(), now, err)
