@@ -207,7 +207,7 @@ func TestOnlineThroughRedis(t *testing.T) {
 func TestWarningsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	_, s := askFake(t, kisifake.Options{})
-	s.Rules = fstest.MapFS{"a.yaml": {Data: []byte("trigger: a\nauth: {none: true}\nlimits:\n  x: payload.x\n")}}
+	s.Rules = fstest.MapFS{"a.yaml": {Data: []byte("trigger: a\nauth: {none: true}\nlet:\n  x: payload.x\n")}}
 	s.RulesDir, s.Listen, s.Log = "rules", "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil))
 	a, err := New(t.Context(), s)
 	if err != nil {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -158,5 +159,31 @@ func TestNotOrdinary(t *testing.T) {
 	}
 	if _, err := Revision(os.DirFS(dir)); err == nil {
 		t.Error("it has a revision")
+	}
+}
+
+// TestLongAnswer asks for the same long text a thousand times.
+func TestLongAnswer(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("trigger: t\nauth: {none: true}\nrespond:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&file, "  f%d: ${payload.%s}\n", i, []string{"s", "list"}[i%2])
+	}
+	set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(file.String())}}, "rules", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("a", 100_000)
+	p := set.Plan(relay.Event{Trigger: "t", ReceivedAt: received, Payload: map[string]any{"s": long, "list": []any{map[string]any{"s": long}}}})
+	bytes := 0
+	for _, f := range p.Respond {
+		text, err := json.Marshal(f.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes += len(text)
+	}
+	if p.Respond[0].Value != long || p.Respond[999].Value != nil || bytes > 5<<20 {
+		t.Errorf("an answer of %d bytes; the first %T, the last %T", bytes, p.Respond[0].Value, p.Respond[999].Value)
 	}
 }

@@ -222,6 +222,9 @@ func (r *run) respond() []relay.NamedValue {
 	var out []relay.NamedValue
 	for _, f := range r.file.respond {
 		v, err := f.value.compute(r)
+		if err == nil {
+			err = r.write(v)
+		}
 		if err != nil {
 			v = nil
 		}

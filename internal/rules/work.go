@@ -54,6 +54,14 @@ func (r *run) weigh(v any, times, bytes int) error {
 	return r.spend(s.steps*times, s.elements*bytes)
 }
 
+// write spends for writing v into the answer: a text of a megabyte may stand there often.
+func (r *run) write(v any) error {
+	const bytes = 4 // of a text that make a step
+	s := scale{limit: r.left.bytes / bytes}
+	s.add(v, 1)
+	return r.spend(s.steps, s.steps*bytes)
+}
+
 // scale adds up a value until it is too heavy. An element counts more the deeper it lies:
 // some functions copy it at every level.
 type scale struct{ steps, elements, limit int }
