@@ -132,8 +132,8 @@ func (l *loader) entries(n *yaml.Node, what string, known []string) []entry {
 		l.errorf(n, "%s takes keys with values here%s", what, hint)
 		return nil
 	}
-	var out []entry
-	at := map[string]int{}
+	out := make([]entry, 0, len(n.Content)/2)
+	at := make(map[string]int, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, val := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" || key.Style&yaml.TaggedStyle != 0 {
@@ -302,11 +302,15 @@ func (l *loader) template(n *yaml.Node, text string, found []span, sc scope) *va
 	return v
 }
 
-var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+// decimal reports whether text is a whole number as a person writes it.
+func decimal(text string) bool {
+	digits := strings.TrimLeft(text, "+-")
+	return len(text)-len(digits) < 2 && digits != "" && (digits == "0" || digits[0] != '0') && strings.Trim(digits, "0123456789") == ""
+}
 
 // odd reports whether n is a number to YAML and something else to a person: 010 is
 // 8, and 1_000 is 1000.
-func odd(n *yaml.Node) bool { return n.Tag == "!!int" && !decimal.MatchString(n.Value) }
+func odd(n *yaml.Node) bool { return n.Tag == "!!int" && !decimal(n.Value) }
 
 // plainOf is a scalar without ${…} as YAML means it.
 func plainOf(n *yaml.Node, text string) any {
@@ -333,7 +337,7 @@ func plainOf(n *yaml.Node, text string) any {
 func (l *loader) data(n *yaml.Node, what string) any {
 	switch n.Kind {
 	case yaml.MappingNode:
-		m := map[string]any{}
+		m := make(map[string]any, len(n.Content)/2)
 		for _, e := range l.entries(n, what, nil) {
 			m[e.name] = l.data(e.node, what)
 		}

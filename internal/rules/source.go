@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
@@ -67,19 +68,18 @@ func (es Errors) sorted() Errors {
 type source struct {
 	name  string // as it is shown: rules/skedda.yaml
 	lines []string
-	runes [][]rune // the lines again: one may be as long as a file, and hold thousands of mistakes
+	// The lines again, once they are walked: one may be as long as a file, and hold
+	// thousands of mistakes.
+	runes []atomic.Pointer[[]rune]
 }
 
 // lineEnds are what YAML takes for the end of a line. Who counts others shows another line
 // than the one that is meant, and that may hold a secret.
-var lineEnds = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func newSource(name string, text []byte) *source {
-	s := &source{name: name, lines: lineEnds.Split(strings.TrimPrefix(string(text), "\ufeff"), -1)}
-	for _, line := range s.lines {
-		s.runes = append(s.runes, []rune(line))
-	}
-	return s
+	lines := strings.Split(lineEnds.Replace(strings.TrimPrefix(string(text), "\ufeff")), "\n")
+	return &source{name: name, lines: lines, runes: make([]atomic.Pointer[[]rune], len(lines))}
 }
 
 func (s *source) line(n int) string {
@@ -87,6 +87,19 @@ func (s *source) line(n int) string {
 		return ""
 	}
 	return s.lines[n-1]
+}
+
+// walked are the runes of a line. Events that are planned at the same time may ask.
+func (s *source) walked(line int) []rune {
+	if line < 1 || line > len(s.lines) {
+		return nil
+	}
+	if rs := s.runes[line-1].Load(); rs != nil {
+		return *rs
+	}
+	rs := []rune(s.lines[line-1])
+	s.runes[line-1].Store(&rs)
+	return rs
 }
 
 func (s *source) errorf(line, col int, format string, args ...any) *Error {
@@ -196,10 +209,11 @@ type walker struct {
 }
 
 func (w *walker) peek() (rune, bool) {
-	if w.line < 1 || w.line > len(w.s.runes) || w.col >= len(w.s.runes[w.line-1]) {
+	rs := w.s.walked(w.line)
+	if w.col >= len(rs) {
 		return 0, false
 	}
-	return w.s.runes[w.line-1][w.col], true
+	return rs[w.col], true
 }
 
 func (w *walker) atSpace() bool {
