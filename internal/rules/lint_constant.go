@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -169,22 +168,11 @@ func (rl *ruleLint) window(x *effect) {
 func apart(d time.Duration, from string) string {
 	switch {
 	case d < 0:
-		return fmt.Sprintf("%s before %s", shortly(-d), from)
+		return fmt.Sprintf("%s before %s", Length(-d), from)
 	case d > 0:
-		return fmt.Sprintf("%s after %s", shortly(d), from)
+		return fmt.Sprintf("%s after %s", Length(d), from)
 	}
 	return "the same as " + from
-}
-
-// shortly is d as people write it: 1h, not 1h0m0s.
-func shortly(d time.Duration) string {
-	s := d.String()
-	for _, nothing := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(s, nothing) {
-			s = s[:len(s)-2]
-		}
-	}
-	return s
 }
 
 // fixed warns if v is a time that does not depend on the event.
