@@ -221,8 +221,12 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	if err != nil {
 		return acceptance{}, err
 	}
+	whole, err := json.Marshal(ev) // once, for all that keeps it
+	if err != nil {
+		return acceptance{}, fmt.Errorf("payload: %w", err)
+	}
 	id := relay.JobID(ev, p)
-	k, letters := s.keys, s.letters(ev, p, id)
+	k, letters := s.keys, s.letters(ev, whole, p, id)
 	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger)}}
 	if p.EventID != "" {
 		c.keys[4] = k.seen(ev.Trigger, p.EventID)
@@ -231,17 +235,14 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	if r != nil {
 		changes, replays = strconv.FormatInt(r.Changes, 10), r.Letters
 	}
-	fields, err := record(ev, p, r != nil && r.Unkept)
-	if err != nil {
-		return acceptance{}, err
-	}
+	fields := record(ev, whole, p, r != nil && r.Unkept)
 	wants, err := wantTexts(p)
 	if err != nil {
 		return acceptance{}, err
 	}
 	limit, name, text := "", "", ""
 	if p.GrantsPerMinute > 0 {
-		if c.refusal, text, err = s.refusal(ev, p, id); err != nil {
+		if c.refusal, text, err = s.refusal(ev, whole, p, id); err != nil {
 			return acceptance{}, err
 		}
 		limit, name = strconv.Itoa(p.GrantsPerMinute), short(c.refusal.ID)
@@ -288,31 +289,23 @@ func versionText(v *float64) (string, error) {
 
 // record is what the list of events keeps of one, in pairs. It is bounded: an event
 // that is very large is not kept whole.
-func record(ev relay.Event, p relay.Plan, unkept bool) ([]string, error) {
-	event, err := json.Marshal(ev)
-	if err != nil {
-		return nil, fmt.Errorf("payload: %w", err)
-	}
+func record(ev relay.Event, whole json.RawMessage, p relay.Plan, unkept bool) []string {
 	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames(), "revision", p.Revision)
 	if unkept {
-		return fields, nil
+		return fields
 	}
-	if len(event) > keptEvent {
-		return append(fields, "size", strconv.Itoa(len(event))), nil
+	if len(whole) > keptEvent {
+		return append(fields, "size", strconv.Itoa(len(whole)))
 	}
-	return append(fields, "event", string(event)), nil
+	return append(fields, "event", string(whole))
 }
 
 // letters are the problems of a plan as dead letters. The id starts with what the
 // rules' author wrote and ends with what the sender did, so that no sender can
 // choose an id that replaces another event's letter.
-func (s *Store) letters(ev relay.Event, p relay.Plan, job string) []relay.DeadLetter {
+func (s *Store) letters(ev relay.Event, whole json.RawMessage, p relay.Plan, job string) []relay.DeadLetter {
 	if len(p.Problems) == 0 {
 		return nil
-	}
-	whole, err := json.Marshal(ev)
-	if err != nil {
-		whole = nil // record has failed on the same payload already
 	}
 	if p.Fatal && p.Booking == "" { // it might have been a booking's
 		job = ""

@@ -100,11 +100,7 @@ func placeOf(sum string) int {
 // refusal is the dead letter of an event that would grant more than its trigger may.
 // It has the whole event, and none of what else is wrong with it: a replay plans all
 // of it again.
-func (s *Store) refusal(ev relay.Event, p relay.Plan, job string) (l relay.DeadLetter, text string, err error) {
-	whole, err := json.Marshal(ev)
-	if err != nil {
-		return l, "", fmt.Errorf("payload: %w", err)
-	}
+func (s *Store) refusal(ev relay.Event, whole json.RawMessage, p relay.Plan, job string) (l relay.DeadLetter, text string, err error) {
 	l = relay.DeadLetter{
 		ID: strings.Join([]string{ev.Trigger, "limits", "event", ev.ID}, ":"),
 		At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job, Revision: p.Revision, Event: whole,
