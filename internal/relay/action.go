@@ -15,9 +15,11 @@ type Kind string
 
 // The kinds of action.
 const (
-	Unlock    Kind = "unlock"     // opens one lock for the time set at the lock
-	Schedule  Kind = "schedule"   // keeps locks open for a window
-	GroupLink Kind = "group_link" // mails a link that opens the locks of a group for a window
+	Unlock         Kind = "unlock"          // opens one lock for the time set at the lock
+	Schedule       Kind = "schedule"        // keeps locks open for a window
+	GroupLink      Kind = "group_link"      // mails a link that opens the locks of a group for a window
+	RoleAssignment Kind = "role_assignment" // lets a user open the locks of a group for a window
+	Send           Kind = "send"            // sends a request to any address
 )
 
 // Action is one effect that a rule asks for. Apart from a schedule for a group
@@ -31,6 +33,23 @@ type Action struct {
 	NotAfter time.Time       `json:"not_after,omitzero"` // when it is too late; zero is never
 	Ends     time.Time       `json:"ends,omitzero"`      // when its window ends; zero has none
 	Limits   *Limits         `json:"limits,omitempty"`   // what can be told only when the locks of its group are known; nil has none
+	Unused   time.Time       `json:"unused,omitzero"`    // when it is taken back if nobody has come to its doors by then; zero is never
+	Later    *Later          `json:"later,omitempty"`    // what is computed when it is carried out; nil if nothing is
+	Message  string          `json:"-"`                  // of a send that is carried out: its identity, the same in all attempts
+}
+
+// Later is what a part of an action is computed from when it is carried out, since it
+// needs the person behind an event, whom only Kisi knows.
+type Later struct {
+	User  int64           `json:"user"`  // Kisi's id of the person
+	Event json.RawMessage `json:"event"` // the whole event
+}
+
+// Person is who was behind an event.
+type Person struct {
+	ID    int64  `json:"id"`
+	Email string `json:"email"`
+	Name  string `json:"name"`
 }
 
 // Limits are what the locks of a group have to keep to before it is opened to anybody.
@@ -39,12 +58,15 @@ type Limits struct {
 	Never    []int64 `json:"never,omitempty"`     // locks that are never opened
 }
 
-// Asks is what a asks for, as a text. When Kisi is to be told matters only for an
-// unlock, which has no window of its own. Limits do not matter: a new one takes
-// nothing back that was granted.
+// Asks is what a asks for, as a text. When it is to be done matters only for what
+// happens once, and has no window of its own. Limits do not matter: a new one takes
+// nothing back that was granted. Nor does when it is taken back unused.
 func (a Action) Asks() string {
 	ask := string(a.Kind) + " " + string(a.Args)
-	if a.Kind == Unlock {
+	if a.Later != nil {
+		ask += " " + string(a.Later.Event)
+	}
+	if !a.Kind.Stands() {
 		ask += " " + a.At.UTC().Format(time.RFC3339Nano)
 	}
 	return ask
@@ -166,11 +188,16 @@ type Type int
 
 // The types of fields.
 const (
-	ID   Type = iota + 1 // a positive integer, also written as text
-	IDs                  // a list of them
-	Text                 // text; a number is taken as its digits
-	Time                 // a time, or text that [rules] reads as one
-	Bool                 // true or false
+	ID       Type = iota + 1 // a positive integer, also written as text
+	IDs                      // a list of them
+	String                   // text; a number is taken as its digits
+	Time                     // a time, or text that [rules] reads as one
+	Bool                     // true or false
+	Secretly                 // a [Text]: it may have ${env.NAME} in it
+	Headers                  // names, each with a Text
+	Key                      // ${env.NAME} and nothing else
+	Form                     // names, each with a text
+	Value                    // any value of JSON
 )
 
 // Field is a field that an action takes, by Kisi's own name.
@@ -183,11 +210,14 @@ type Field struct {
 	Default  any      // what Kisi assumes, or doorhook in its place
 }
 
-// Target lists the fields of a schedule of which exactly one says where it is.
-var Target = []string{"lock_id", "lock_ids", "group_id"}
+// Either lists for some kinds the fields of which one has to be there, and no two.
+var Either = map[Kind][]string{
+	Schedule:       {"lock_id", "lock_ids", "group_id"},
+	RoleAssignment: {"email", "user_id"},
+}
 
 // Fields says what each kind of action takes. Sources: Kisi's POST
-// /locks/{id}/unlock, POST /schedules and POST /group_links.
+// /locks/{id}/unlock, POST /schedules, POST /group_links and POST /role_assignments.
 var Fields = map[Kind][]Field{
 	Unlock: {
 		{Name: "lock_id", Type: ID, Required: true},
@@ -198,27 +228,49 @@ var Fields = map[Kind][]Field{
 		{Name: "group_id", Type: ID},
 		{Name: "starts_at", Type: Time, Required: true},
 		{Name: "ends_at", Type: Time, Required: true},
-		{Name: "name", Type: Text},
-		{Name: "consequence", Type: Text, OneOf: []string{"unlock", "allow", "first_to_arrive"}, Default: "unlock"},
+		{Name: "name", Type: String},
+		{Name: "consequence", Type: String, OneOf: []string{"unlock", "allow", "first_to_arrive"}, Default: "unlock"},
 		{Name: "override", Type: Bool, Default: false},
 	},
 	GroupLink: {
 		{Name: "group_id", Type: ID, Required: true},
-		{Name: "name", Type: Text},
-		{Name: "email", Type: Text, Filled: true}, // a link that is mailed to nobody is of use to nobody
-		{Name: "phone", Type: Text},
+		{Name: "name", Type: String},
+		{Name: "email", Type: String, Filled: true}, // a link that is mailed to nobody is of use to nobody
+		{Name: "phone", Type: String},
 		{Name: "valid_from", Type: Time},
 		{Name: "valid_until", Type: Time},
-		{Name: "quick_response_code_type", Type: Text, OneOf: []string{"online", "offline"}},
+		{Name: "quick_response_code_type", Type: String, OneOf: []string{"online", "offline"}},
 		{Name: "link_enabled", Type: Bool, Default: true},
+	},
+	RoleAssignment: {
+		{Name: "group_id", Type: ID, Required: true},
+		{Name: "email", Type: String, Filled: true},
+		{Name: "user_id", Type: ID},
+		{Name: "role_id", Type: String, Filled: true, Default: "group_basic"},
+		{Name: "valid_from", Type: Time},
+		{Name: "valid_until", Type: Time},
+		{Name: "notify", Type: Bool, Default: false},
+	},
+	Send: {
+		{Name: "url", Type: Secretly, Required: true},
+		{Name: "method", Type: String, OneOf: []string{"POST", "PUT", "PATCH", "DELETE", "GET"}, Default: "POST"},
+		{Name: "headers", Type: Headers},
+		{Name: "json", Type: Value},
+		{Name: "form", Type: Form},
+		{Name: "text", Type: String},
+		{Name: "sign", Type: Key},
 	},
 }
 
 // Changeable reports whether Kisi can change an object of this kind in its
-// place. Schedules take a PATCH; an access link has none, so a new one is made
-// and the old one deleted.
+// place. Schedules take a PATCH; an access link has none, and whether the window of a
+// role assignment can be patched is not documented, so a new one is made instead.
 func (k Kind) Changeable() bool { return k == Schedule }
 
-// Findable reports whether an object of this kind can be found again in Kisi.
-// An unlock leaves nothing behind.
-func (k Kind) Findable() bool { return k != Unlock }
+// Exclusive reports whether Kisi refuses a second object of this kind beside the first,
+// so that the old one goes before the new one is made.
+func (k Kind) Exclusive() bool { return k == RoleAssignment }
+
+// Stands reports whether an action of this kind leaves an object in Kisi, which can be
+// found again and taken back. An unlock and a send leave nothing behind.
+func (k Kind) Stands() bool { return k != Unlock && k != Send }

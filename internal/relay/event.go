@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -33,15 +34,33 @@ type Event struct {
 // Trigger is a configured way in.
 type Trigger struct {
 	Name string
-	From string // the adapter that reads its requests; "json"
-	Auth []Auth // any one suffices; never empty
+	From string // the adapter that reads its requests: "json" or "kisi"
+	Auth []Auth // any one suffices; empty lets nobody in
+
+	// AllowIP are the addresses that may call it besides showing one of Auth; empty
+	// allows any.
+	AllowIP []netip.Prefix
+	// Alias is a second address of the trigger, such as /hooks/catch/123456/abcdef,
+	// without a slash at its end; "" is none. Who calls it is answered as Zapier does.
+	Alias Secret
 }
 
 // Auth is one way in which a caller may show that it may call a trigger.
 type Auth struct {
-	Kind   string // "bearer", "basic", "header", "query" or "none"
+	Kind   string // "bearer", "basic", "header", "query", "hmac", "alias" or "none"
 	Name   string // the user of basic, the name of a header or of a query parameter
-	Secret Secret // never empty, except for "none"
+	Secret Secret // never empty, except for "alias", which needs none beside the address, and "none"
+	HMAC   HMAC   // of hmac
+}
+
+// HMAC says how a sender signs what it sends: with an HMAC-SHA256 under a shared key.
+type HMAC struct {
+	Header    string        // that carries the signature
+	Prefix    string        // that may stand before it there, such as "sha256="
+	Encoding  string        // "hex", "base64", or "" for either
+	Timestamp string        // the header that says when it was signed; "" has none
+	Tolerance time.Duration // how old it may be, and how far ahead; set if there is a time
+	Scheme    string        // what is signed: "body", or as "stripe", "slack" or "standard_webhooks" have it
 }
 
 // Plan is all that one event asks for. The same event and rules give the same plan.
@@ -60,6 +79,30 @@ type Plan struct {
 	// GrantsPerMinute is how many actions all events of the trigger may be granted in
 	// any minute; 0 has no limit.
 	GrantsPerMinute int
+	// Opened says that somebody has opened a door; nil says nothing.
+	Opened *Opened
+}
+
+// Opened is a door that somebody has opened.
+type Opened struct {
+	Lock int64
+	At   time.Time
+}
+
+// Lane is beside what the job of p waits. What a booking asks for is never a message
+// alone: the next of its events may ask for a door.
+func (p Plan) Lane() Lane {
+	if p.Booking != "" {
+		return Doors
+	}
+	for _, m := range p.Rules {
+		for _, a := range m.Actions {
+			if a.Kind != Send {
+				return Doors
+			}
+		}
+	}
+	return Messages
 }
 
 // Match is a rule that matched and what it asks for.

@@ -30,7 +30,18 @@ type Job struct {
 	Have     []Held    `json:"have"`
 	Attempts []Attempt `json:"attempts,omitempty"` // the newest, oldest first
 	Token    string    `json:"-"`                  // of the worker that has it in hand
+	Lane     Lane      `json:"-"`
 }
+
+// Lane says beside what a job waits for its turn. Messages wait beside messages alone:
+// however many there are, and however slow those who get them, no door waits for them.
+type Lane string
+
+// The lanes.
+const (
+	Doors    Lane = "" // all that is not a message
+	Messages Lane = "messages"
+)
 
 // Held is how far one action has got, and what of it stands in Kisi.
 type Held struct {
@@ -47,7 +58,9 @@ type Held struct {
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Revokes  int       `json:"revokes,omitempty"` // that failed in a row; they rest by themselves
 	RevokeAt time.Time `json:"revoke_at,omitzero"`
-	Error    string    `json:"error,omitempty"` // of the last attempt
+	Error    string    `json:"error,omitempty"`  // of the last attempt
+	Answer   string    `json:"answer,omitempty"` // of the receiver of a send, to the last attempt; at most 4 KiB, without secrets
+	Used     bool      `json:"used,omitempty"`   // somebody has come to its doors: it is not taken back as unused
 }
 
 // Lost is a create that got no answer and had no effect when it was looked for.
@@ -67,6 +80,7 @@ const (
 	Done     State = "done"
 	Dead     State = "failed"  // gave up; a dead letter says why
 	TooLate  State = "expired" // was not carried out before its NotAfter; never will be
+	Unused   State = "unused"  // was taken back, since nobody came
 )
 
 // Standing reports whether anything that doorhook made for j is still in Kisi,

@@ -26,6 +26,8 @@ type Outcome struct {
 	Object  int64         // Kisi's id of what was made or found; 0 found nothing
 	Objects []int64       // what a look found
 	Locks   []int64       // the locks of a group
+	Answer  string        // of the receiver of a send: at most 4 KiB, without secrets
+	Used    bool          // of a look whether anybody came: somebody did
 	After   time.Duration // with Retry, Unsure and Untried: the receiver's own wish; 0 leaves it to the backoff
 	Err     error
 }

@@ -160,7 +160,7 @@ func (b builder) arg(kind relay.Kind, f relay.Field, v *value) (any, error) {
 		return nil, err
 	}
 	if blank(raw) {
-		if f.Required || f.Filled || f.Type != relay.Text {
+		if f.Required || f.Filled || f.Type != relay.String {
 			// An end that got lost would open a door for ever; a lock that got lost opens none.
 			return nil, b.run.errAt(v, "%s.%s is nil", kind, f.Name)
 		}

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
@@ -380,17 +379,15 @@ func (fl *fileLoader) requireFields(x *effect, fields []relay.Field) {
 			fl.errorf(x.node, "%s needs %s", x.kind, f.Name)
 		}
 	}
-	if x.kind != relay.Schedule {
-		return
-	}
+	either := relay.Either[x.kind]
 	var given []string
-	for _, name := range relay.Target {
+	for _, name := range either {
 		if _, ok := x.fields[name]; ok {
 			given = append(given, name)
 		}
 	}
-	if len(given) != 1 {
-		fl.errorf(x.node, "%s", fmt.Sprintf("schedule needs exactly one of %s", strings.Join(relay.Target, ", ")))
+	if either != nil && len(given) != 1 {
+		fl.errorf(x.node, "%s needs exactly one of %s", x.kind, strings.Join(either, ", "))
 	}
 }
 

@@ -162,11 +162,11 @@ func actionSchema(kind relay.Kind) js {
 		}
 	}
 	s := js{"type": "object", "additionalProperties": false, "required": required, "properties": described("field", fieldNames(fields), known)}
-	if kind == relay.Schedule {
-		var one []js
-		for _, name := range relay.Target {
-			one = append(one, js{"required": []string{name}})
-		}
+	var one []js
+	for _, name := range relay.Either[kind] {
+		one = append(one, js{"required": []string{name}})
+	}
+	if one != nil {
 		s["oneOf"] = one
 	}
 	return s

@@ -38,7 +38,7 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 			h.Attempts, h.TriedAt = 0, now
 		}
 		h.Action, h.State = s.want, relay.Waiting
-		h.Unsure = s.want.Kind.Findable()
+		h.Unsure = s.want.Kind.Stands()
 	case change:
 		h.Action.Args = nil
 	case revoke:
