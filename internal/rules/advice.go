@@ -29,6 +29,12 @@ func (sc scope) unknown(name, text string, at int) string {
 	if blocked(name) {
 		return fmt.Sprintf("%s is not available in rules%s", name, didYouMean(name, functionNames()))
 	}
+	switch name {
+	case "env":
+		return noEnv
+	case personName:
+		return "person is there only in a file with from: kisi"
+	}
 	if name == "each" {
 		return "each is there only in a rule with an each: of its own"
 	}

@@ -54,11 +54,14 @@ func (b builder) at() (time.Time, error) {
 
 // action is what one line of do asks for: one action, or one for each lock.
 func (b builder) action(i int, x *effect, at time.Time) ([]relay.Action, error) {
+	a := relay.Action{Rule: b.rule.name, Kind: x.kind, At: at, Key: b.rule.name + "#" + strconv.Itoa(i+1)}
+	if x.kind == relay.Send {
+		return b.send(x, a)
+	}
 	args, err := b.args(x)
 	if err != nil {
 		return nil, err
 	}
-	a := relay.Action{Rule: b.rule.name, Kind: x.kind, At: at, Key: b.rule.name + "#" + strconv.Itoa(i+1)}
 	if err := b.within(x, at, args); err != nil {
 		return nil, err
 	}
@@ -68,17 +71,23 @@ func (b builder) action(i int, x *effect, at time.Time) ([]relay.Action, error) 
 	if a.NotAfter, err = b.notAfter(a); err != nil {
 		return nil, err
 	}
-	if !at.IsZero() && !a.NotAfter.IsZero() && !at.Before(a.NotAfter) {
-		return nil, &failure{e: b.rule.at, msg: fmt.Sprintf("at (%s) is when it is too late already (%s): it would never be sent",
-			at.Format(time.RFC3339), a.NotAfter.Format(time.RFC3339))}
+	from, _ := windowOf(x.kind)
+	start, _ := args[from].(time.Time)
+	if a.Unused, err = b.unused(a, start); err != nil {
+		return nil, err
 	}
-	if _, ok := args["name"]; !ok && x.kind != relay.Unlock {
+	if _, ok := args["name"]; !ok && hasName(x.kind) {
 		args["name"] = b.defaultName() // Kisi requires one for a link, and it makes a schedule findable
 	}
 	if _, ok := args["group_id"]; ok {
 		a.Limits = b.run.file.limits.group
 	}
 	return b.perLock(a, args), nil
+}
+
+// hasName reports whether an object of kind k has a name in Kisi.
+func hasName(k relay.Kind) bool {
+	return slices.ContainsFunc(relay.Fields[k], func(f relay.Field) bool { return f.Name == "name" })
 }
 
 // perLock gives every action its key. A schedule is one action for each lock;
@@ -102,7 +111,7 @@ func (b builder) perLock(a relay.Action, args map[string]any) []relay.Action {
 		}
 		return all
 	}
-	if group, ok := args["group_id"].(int64); ok && a.Kind == relay.Schedule {
+	if group, ok := args["group_id"].(int64); ok && a.Kind != relay.GroupLink { // whose key is older than this
 		a.Key += "/group " + strconv.FormatInt(group, 10)
 	}
 	if lock, ok := args["lock_id"].(int64); ok {
@@ -201,22 +210,35 @@ func (b builder) window(x *effect, a *relay.Action, args map[string]any) error {
 
 // windowOf names the fields of a window.
 func windowOf(k relay.Kind) (from, until string) {
-	if k == relay.GroupLink {
+	if k == relay.GroupLink || k == relay.RoleAssignment {
 		return "valid_from", "valid_until"
 	}
 	return "starts_at", "ends_at"
 }
 
-// notAfter is when it is too late for a: when its window ends, for an unlock 60
-// s after its time, and earlier or later as expires says, but never after the window.
+// notAfter is when it is too late for a: when its window ends, for an unlock 60 s and for
+// a send a day after its time, and earlier or later as expires says, but never after the
+// window. What is due then would never be sent.
 func (b builder) notAfter(a relay.Action) (time.Time, error) {
+	limit, err := b.limit(a)
+	if err == nil && !a.At.IsZero() && !limit.IsZero() && !a.At.Before(limit) {
+		err = &failure{e: b.rule.at, msg: fmt.Sprintf("at (%s) is when it is too late already (%s): it would never be sent",
+			a.At.Format(time.RFC3339), limit.Format(time.RFC3339))}
+	}
+	return limit, err
+}
+
+func (b builder) limit(a relay.Action) (time.Time, error) {
 	due := a.At
 	if due.IsZero() {
 		due = b.ev.ReceivedAt.UTC()
 	}
 	limit := a.Ends
-	if a.Kind == relay.Unlock {
+	switch a.Kind {
+	case relay.Unlock:
 		limit = due.Add(unlockLate)
+	case relay.Send:
+		limit = due.Add(sendLate)
 	}
 	if b.rule.expires == nil {
 		return limit, nil

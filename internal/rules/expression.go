@@ -33,6 +33,7 @@ type expression struct {
 	program *vm.Program
 	work    work       // what computing it costs at most, loops and large values apart
 	sees    [][]string // the names it reads, as paths: payload.email
+	person  bool       // it needs the person, or a let that does
 }
 
 // where is the place of rune off of the expression.
@@ -44,6 +45,10 @@ type scope struct {
 	tables    []string
 	lets      map[string]int // by name, the slot of its value in a run
 	each      bool
+
+	person  map[string]bool // the names that stand for the person behind an event, or need it; nil if there is never one
+	late    bool            // what is compiled is computed when a send is carried out, and may need the person
+	secrets bool            // beside what is compiled ${env.NAME} may stand
 }
 
 // inputs are the names that every expression may use.
@@ -58,6 +63,9 @@ func (sc scope) names() []string {
 	}
 	if sc.each {
 		all = append(all, "each")
+	}
+	if sc.person != nil {
+		all = append(all, personName)
 	}
 	return all
 }
@@ -81,6 +89,9 @@ func (sc scope) env(text string) types.Map {
 	}
 	if sc.each {
 		env["each"] = types.Any
+	}
+	if sc.person != nil {
+		env[personName] = types.Any
 	}
 	return env
 }
@@ -112,6 +123,7 @@ func (sc scope) compile(src *source, n *yaml.Node, off int, text string) (*expre
 	}
 	e.program, e.work = program, g.work(program.Node())
 	e.sees = longest(g.sees)
+	e.person = slices.ContainsFunc(e.sees, func(path []string) bool { return sc.person[path[0]] })
 	return e, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -29,6 +28,7 @@ type ruleFile struct {
 	slots   int // values of lets in a run
 	respond []respond
 	rules   []*rule
+	leftOut []LeftOut
 }
 
 // let is a named value.
@@ -53,20 +53,15 @@ type rule struct {
 	each    *expression // nil for once
 	at      *expression // nil for at once
 	expires *value      // nil for the default
+	unused  *value      // nil takes nothing back
 	lets    []*let
 	do      []*effect
-}
-
-// effect is an action as it is written.
-type effect struct {
-	kind   relay.Kind
-	node   *yaml.Node
-	fields map[string]*value
+	missing []string // what it needs, and is not set
 }
 
 var (
 	fileKeys = []string{"trigger", "from", "auth", "timezone", "id", "booking", "version", "cancelled", "limits", "tables", "let", "respond", "rules"}
-	ruleKeys = []string{"name", "when", "each", "let", "at", "expires", "do"}
+	ruleKeys = []string{"name", "when", "each", "let", "at", "expires", "if_unused", "needs", "do"}
 	authKeys = []string{"bearer", "basic", "header", "query", "none"}
 
 	// answerFields are the fields of every answer, which respond must not hide.
@@ -88,7 +83,7 @@ type fileLoader struct {
 func (fl *fileLoader) load(shared map[string]any) {
 	fl.head()
 	fl.tables(shared)
-	fl.f.scope = scope{functions: functions(), tables: sortedKeys(fl.f.tables), lets: map[string]int{}}
+	fl.f.scope = scope{functions: functions(), tables: sortedKeys(fl.f.tables), lets: map[string]int{}, person: fl.person()}
 	if e, ok := fl.keys["let"]; ok {
 		fl.f.lets = fl.letsOf(e.node, &fl.f.scope, 0)
 	}
@@ -103,7 +98,11 @@ func (fl *fileLoader) load(shared map[string]any) {
 	}
 	fl.respond()
 	fl.rules()
-	fl.cancelNeedsBooking()
+	if fl.own() {
+		fl.onlyOwn()
+	} else {
+		fl.cancelNeedsBooking()
+	}
 }
 
 // cancelNeedsBooking refuses a cancellation that could never find what to cancel.
@@ -126,8 +125,10 @@ func (fl *fileLoader) head() {
 	}
 	fl.f.trigger.From = "json"
 	if e, ok := fl.keys["from"]; ok {
-		if from, ok := fl.scalar(e.node, "from"); ok && from != "json" {
+		if from, ok := fl.scalar(e.node, "from"); ok && from != "json" && from != "kisi" {
 			fl.errorf(e.node, `there is no adapter "%s"; there is json, which reads JSON, forms and query strings alike`, from)
+		} else {
+			fl.f.trigger.From = from
 		}
 	}
 	if e, ok := fl.keys["timezone"]; ok {
@@ -139,7 +140,9 @@ func (fl *fileLoader) head() {
 			fl.f.zone = zone
 		}
 	}
-	fl.auth()
+	if !fl.own() {
+		fl.auth()
+	}
 }
 
 func (fl *fileLoader) tables(shared map[string]any) {
@@ -190,7 +193,10 @@ func (fl *fileLoader) letsOf(n *yaml.Node, sc *scope, from int) []*let {
 		if !fl.identifier(e, "value", sc.names()) {
 			continue
 		}
-		x := fl.expression(e.node, "let "+e.name, *sc)
+		x := fl.expression(e.node, "let "+e.name, sc.lately())
+		if x != nil && x.person {
+			sc.person[e.name] = true
+		}
 		lets = append(lets, &let{name: e.name, key: e.key, slot: from + len(lets), value: x})
 		sc.lets[e.name] = from + len(lets) - 1
 	}
@@ -228,6 +234,10 @@ func (fl *fileLoader) rules() {
 			fl.errorf(r.node, `the rule "%s" has the name of the one in line %d; what a booking has is kept by that name`, r.name, line)
 		}
 		names[r.name] = r.node.Line
+		if len(r.missing) > 0 {
+			fl.f.leftOut = append(fl.f.leftOut, LeftOut{r.name, fl.src.where(r.node, 0), r.missing})
+			continue
+		}
 		fl.f.rules = append(fl.f.rules, r)
 	}
 }
@@ -246,13 +256,18 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 	} else if name, ok := fl.scalar(e.node, "name"); ok {
 		r.name, r.node = name, e.node
 	}
+	if e, ok := keys["needs"]; ok {
+		if r.missing = fl.needs(e.node); len(r.missing) > 0 {
+			defer fl.pretending()()
+		}
+	}
 	outer := fl.f.scope
 	if e, ok := keys["each"]; ok {
 		r.each = fl.expression(e.node, "each", outer)
 		fl.gives(e, r.each)
 	}
-	sc := scope{functions: outer.functions, tables: outer.tables, lets: map[string]int{}, each: r.each != nil}
-	maps.Copy(sc.lets, outer.lets)
+	sc := outer
+	sc.lets, sc.person, sc.each = maps.Clone(outer.lets), maps.Clone(outer.person), r.each != nil
 	if e, ok := keys["let"]; ok {
 		r.lets = fl.letsOf(e.node, &sc, len(fl.f.lets))
 		fl.f.slots = max(fl.f.slots, len(fl.f.lets)+len(r.lets))
@@ -264,12 +279,18 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 		}
 	}
 	if e, ok := keys["expires"]; ok {
-		r.expires = fl.expires(e.node, sc)
+		r.expires = fl.period(e, sc)
+	}
+	if e, ok := keys["if_unused"]; ok {
+		r.unused = fl.period(e, sc)
 	}
 	if e, ok := keys["do"]; !ok {
 		fl.errorf(n, "this rule has no do: it would do nothing")
 	} else {
 		fl.effects(r, e.node, sc)
+	}
+	if e, ok := keys["if_unused"]; ok {
+		fl.unusedOf(e, r)
 	}
 	return r
 }
@@ -300,105 +321,18 @@ func (fl *fileLoader) gives(e entry, x *expression) {
 	}
 }
 
-// expires takes a duration as text, or ${…} that gives a duration or a time.
-func (fl *fileLoader) expires(n *yaml.Node, sc scope) *value {
-	v := fl.value(n, "expires", sc)
+// period takes a duration as text, or ${…} that gives a duration or a time.
+func (fl *fileLoader) period(e entry, sc scope) *value {
+	v := fl.value(e.node, e.name, sc)
 	if v == nil || v.lone != nil {
 		return v
 	}
 	text, _ := v.plain.(string)
 	d, ok := parseDuration(text)
 	if !ok || d <= 0 {
-		fl.errorf(n, "expires takes a duration such as 5m, or ${…} that gives a time or a duration")
+		fl.errorf(e.node, "%s takes a duration such as 5m, or ${…} that gives a time or a duration", e.name)
 		return nil
 	}
 	v.plain = d
 	return v
-}
-
-func (fl *fileLoader) effects(r *rule, n *yaml.Node, sc scope) {
-	for _, item := range fl.items(n, "do") {
-		if item.Kind == yaml.MappingNode && len(item.Content) == 0 {
-			fl.errorf(item, "there is no action on this line")
-		}
-		for i, e := range fl.entries(item, "do", kinds()) {
-			if i > 0 {
-				fl.errorf(e.key, "one action a line: begin this one with `- `")
-				continue
-			}
-			r.do = append(r.do, fl.effect(e, sc))
-		}
-	}
-	if len(r.do) == 0 && n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-		fl.errorf(n, "do is empty")
-	}
-}
-
-// kinds are the actions that a rule may ask for.
-func kinds() []string {
-	return []string{string(relay.Unlock), string(relay.Schedule), string(relay.GroupLink)}
-}
-
-func (fl *fileLoader) effect(e entry, sc scope) *effect {
-	x := &effect{kind: relay.Kind(e.name), node: e.key, fields: map[string]*value{}}
-	fields := relay.Fields[x.kind]
-	for _, f := range fl.entries(e.node, e.name, fieldNames(fields)) {
-		what := e.name + "." + f.name
-		x.fields[f.name] = fl.value(f.node, what, sc)
-		fl.fits(fieldNamed(fields, f.name), x.fields[f.name], what)
-	}
-	if e.node.Kind == yaml.MappingNode {
-		fl.requireFields(x, fields)
-	}
-	return x
-}
-
-// fits refuses a value that the field never takes. What is computed is seen when it is.
-func (fl *fileLoader) fits(field relay.Field, v *value, what string) {
-	switch {
-	case v == nil || v.lone != nil || v.parts != nil:
-	case v.list == nil:
-		if _, err := (zoned{zone: fl.f.zone}).convert(field, v.plain); err != nil {
-			fl.errorf(v.node, "%s: %v", what, err)
-		}
-	case field.Type != relay.IDs:
-		fl.errorf(v.node, "%s takes one value, not a list", what)
-	case len(v.list) == 0:
-		fl.errorf(v.node, "%s: the list is empty", what)
-	}
-	if v != nil && field.Type == relay.IDs {
-		for _, item := range v.list {
-			fl.fits(relay.Field{Type: relay.ID}, item, what)
-		}
-	}
-}
-
-func (fl *fileLoader) requireFields(x *effect, fields []relay.Field) {
-	for _, f := range fields {
-		if _, ok := x.fields[f.Name]; f.Required && !ok {
-			fl.errorf(x.node, "%s needs %s", x.kind, f.Name)
-		}
-	}
-	either := relay.Either[x.kind]
-	var given []string
-	for _, name := range either {
-		if _, ok := x.fields[name]; ok {
-			given = append(given, name)
-		}
-	}
-	if either != nil && len(given) != 1 {
-		fl.errorf(x.node, "%s needs exactly one of %s", x.kind, strings.Join(either, ", "))
-	}
-}
-
-func fieldNames(fields []relay.Field) []string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.Name
-	}
-	return names
-}
-
-func fieldNamed(fields []relay.Field, name string) relay.Field {
-	return fields[slices.IndexFunc(fields, func(f relay.Field) bool { return f.Name == name })]
 }

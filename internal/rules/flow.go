@@ -66,6 +66,11 @@ func (f *flow) value(v *value) reach {
 			items = union(items, f.value(item))
 		}
 		return reach{list: &items}
+	case v.object != nil:
+		for _, m := range v.object {
+			f.value(m.value).take()
+		}
+		return unknown()
 	case v.parts == nil:
 		return reach{cells: []*cell{{place: placeOf(f.src, v.node), value: v.plain}}}
 	}

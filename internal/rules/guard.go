@@ -304,6 +304,9 @@ func (sc scope) values() []string {
 	for name := range sc.lets {
 		names = append(names, name)
 	}
+	if sc.person != nil {
+		names = append(names, personName)
+	}
 	return append(names, "each")
 }
 

@@ -165,13 +165,19 @@ func (b builder) within(x *effect, at time.Time, args map[string]any) error {
 			return b.run.errAt(x.fields[field], "limits.never: lock %d is one that this trigger never opens", lock)
 		}
 	}
-	if ahead := at.Sub(b.ev.ReceivedAt); lim.ahead > 0 && ahead > lim.ahead {
-		return &failure{e: b.rule.at, msg: tooFar("at", at, ahead, lim.ahead)}
-	}
-	if x.kind == relay.Unlock {
-		return nil
+	if err := b.aheadWithin(at); err != nil || x.kind == relay.Unlock {
+		return err
 	}
 	return b.windowWithin(x, args)
+}
+
+// aheadWithin refuses a time that is too far ahead of the event.
+func (b builder) aheadWithin(at time.Time) error {
+	most := b.run.file.limits.ahead
+	if ahead := at.Sub(b.ev.ReceivedAt); most > 0 && ahead > most {
+		return &failure{e: b.rule.at, msg: tooFar("at", at, ahead, most)}
+	}
+	return nil
 }
 
 // windowWithin measures the window as it was asked for, before it is rounded to
@@ -215,6 +221,9 @@ func (r *run) opens(ru *rule, doors map[door]bool, wants []relay.Action) error {
 	}
 	with := maps.Clone(doors)
 	for _, a := range wants {
+		if a.Kind == relay.Send { // it opens nothing
+			continue
+		}
 		lock, group := a.Opens()
 		with[door{lock, group}] = true
 	}

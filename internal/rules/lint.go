@@ -17,6 +17,7 @@ func (s *Set) Warnings() Errors {
 	l.unusedTables()
 	l.sameNames()
 	l.sameIDs()
+	l.unusedUnseen()
 	return l.found.sorted()
 }
 
@@ -132,8 +133,10 @@ func (fl *fileLint) rule(r *rule) {
 	rl := &ruleLint{fileLint: fl, flow: &inner, r: r}
 	inner.expression(r.when).take()
 	inner.expression(r.at).take()
-	if r.expires != nil {
-		inner.value(r.expires).take()
+	for _, v := range []*value{r.expires, r.unused} {
+		if v != nil {
+			inner.value(v).take()
+		}
 	}
 	for _, x := range r.do {
 		rl.effect(x)
@@ -149,13 +152,18 @@ func (rl *ruleLint) effect(x *effect) {
 			continue
 		}
 		got := rl.flow.value(v)
-		if field.Type == relay.ID || field.Type == relay.IDs {
+		if takesDoors(field) {
 			rl.id(x, field.Name, v, got.all())
 			continue
 		}
 		got.take()
 	}
 	rl.window(x)
+}
+
+// takesDoors reports whether a field takes ids of locks or groups.
+func takesDoors(f relay.Field) bool {
+	return (f.Type == relay.ID || f.Type == relay.IDs) && f.Name != "user_id"
 }
 
 // id looks at what a field may get that takes an id.

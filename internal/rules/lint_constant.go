@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -32,7 +31,7 @@ func varies(n ast.Node, lets map[string]*let) bool {
 	visit(n, lets, func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.IdentifierNode:
-			found = found || slices.Contains(append(inputs(), "each"), n.Value)
+			found = found || slices.Contains(append(inputs(), "each", personName), n.Value)
 		case *ast.BuiltinNode:
 			found = found || n.Name == "now"
 		}
@@ -112,12 +111,7 @@ func (rl *ruleLint) compute(n ast.Node) (any, bool) {
 	if varies(n, rl.flow.lets) {
 		return nil, false
 	}
-	sc := rl.f.scope
-	sc.lets, sc.each = maps.Clone(sc.lets), rl.r.each != nil
-	for _, l := range rl.r.lets {
-		sc.lets[l.name] = l.slot
-	}
-	e, wrong := sc.compile(rl.f.src, rl.r.node, 0, n.String())
+	e, wrong := rl.f.scopeOf(rl.r).compile(rl.f.src, rl.r.node, 0, n.String())
 	if wrong != nil {
 		return nil, false
 	}
@@ -138,10 +132,7 @@ func (rl *ruleLint) sameTime(p place, v any, err error) {
 
 // window looks at the time from the start to the end of an action.
 func (rl *ruleLint) window(x *effect) {
-	from, until := "starts_at", "ends_at"
-	if x.kind == relay.GroupLink {
-		from, until = "valid_from", "valid_until"
-	}
+	from, until := windowOf(x.kind)
 	start, end := x.fields[from], x.fields[until]
 	if x.kind == relay.Schedule { // a link may well end with the season
 		rl.fixed(end)

@@ -123,8 +123,11 @@ func (ru *rule) says() string {
 	for _, l := range ru.lets {
 		fmt.Fprintf(&b, "%s: %s\n", l.name, l.value.tree())
 	}
-	if ru.expires != nil {
-		b.WriteString(written(ru.expires.node))
+	for _, v := range []*value{ru.expires, ru.unused} {
+		if v != nil {
+			b.WriteString(written(v.node))
+		}
+		b.WriteString("\n")
 	}
 	for _, x := range ru.do {
 		fmt.Fprintf(&b, "\n%s", x.kind)

@@ -31,6 +31,7 @@ func (s *Set) Literals(trigger string) map[string]bool {
 		all.expressions(r.when, r.each, r.at)
 		all.lets(r.lets)
 		all.value(r.expires)
+		all.value(r.unused)
 		for _, x := range r.do {
 			for _, v := range x.fields {
 				all.value(v)
@@ -78,6 +79,9 @@ func (l literals) value(v *value) {
 	}
 	for _, item := range v.list {
 		l.value(item)
+	}
+	for _, m := range v.object {
+		l.value(m.value)
 	}
 }
 

@@ -16,9 +16,13 @@ import (
 type loader struct {
 	src    *source
 	getenv func(string) string
-	errs   Errors
-	what   string // the file is, in messages
-	such   string // keys it has, as an example
+	has    func(string) bool // which variables are set, for needs:
+	// The values of variables do not matter: they are not checked.
+	pretend bool
+	env     map[string]string // the values of variables that sends name
+	errs    Errors
+	what    string // the file is, in messages
+	such    string // keys it has, as an example
 }
 
 // lastLine is where n ends, as far as its scalars tell.
@@ -229,7 +233,7 @@ func (l *loader) compile(n *yaml.Node, off int, text string, sc scope) *expressi
 		return nil
 	}
 	if usesEnv(text) {
-		l.errorf(n, "env is not available in expressions: a secret may stand only in auth:")
+		l.errorf(n, noEnv)
 		return nil
 	}
 	e, err := sc.compile(l.src, n, off, text)
@@ -238,8 +242,15 @@ func (l *loader) compile(n *yaml.Node, off int, text string, sc scope) *expressi
 		l.errs = append(l.errs, err)
 		return nil
 	}
+	if e.person && !sc.late {
+		l.needsPerson(e, sc)
+		return nil
+	}
 	return e
 }
+
+// noEnv is what to say where a secret stands that may not stand there.
+const noEnv = "env is not available in expressions: a secret may stand only in auth:, and in url:, headers: and sign: of send, as ${env.NAME} and nothing else between the braces"
 
 var envUse = regexp.MustCompile(`^\s*env\s*[.\[]`)
 
@@ -282,6 +293,14 @@ func (l *loader) template(n *yaml.Node, text string, found []span, sc scope) *va
 	v := &value{node: n}
 	end := 0
 	for _, f := range found {
+		if m := envRef.FindStringSubmatch(f.inner); m != nil && sc.secrets {
+			if !l.envIsSet(n, m[1]) {
+				return nil
+			}
+			v.parts = append(v.between(rs[end:f.from]), part{text: "${env." + m[1] + "}", env: m[1]})
+			end = f.to
+			continue
+		}
 		e := l.compile(n, f.from+2, f.inner, sc)
 		if e == nil {
 			return nil
@@ -290,16 +309,19 @@ func (l *loader) template(n *yaml.Node, text string, found []span, sc scope) *va
 			v.lone = e
 			return v
 		}
-		if f.from > end {
-			v.parts = append(v.parts, part{text: unescape(string(rs[end:f.from]))})
-		}
-		v.parts = append(v.parts, part{e: e})
+		v.parts = append(v.between(rs[end:f.from]), part{e: e})
 		end = f.to
 	}
-	if end < len(rs) {
-		v.parts = append(v.parts, part{text: unescape(string(rs[end:]))})
-	}
+	v.parts = v.between(rs[end:])
 	return v
+}
+
+// between are the parts of v with a text after them, if it has any.
+func (v *value) between(text []rune) []part {
+	if len(text) == 0 {
+		return v.parts
+	}
+	return append(v.parts, part{text: unescape(string(text))})
 }
 
 // decimal reports whether text is a whole number as a person writes it.

@@ -28,7 +28,7 @@ func (s *Set) Plan(ev relay.Event) relay.Plan {
 }
 
 func (r *run) plan(ev relay.Event) relay.Plan {
-	p := relay.Plan{GrantsPerMinute: r.file.limits.grants}
+	p := relay.Plan{GrantsPerMinute: r.file.limits.grants, Opened: r.file.opened(ev)}
 	r.identify(ev, &p)
 	if len(p.Problems) > 0 { // who or what is meant is not known: nothing may change
 		p.Fatal = true

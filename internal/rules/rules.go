@@ -19,7 +19,8 @@ type Set struct {
 	files    map[string]*ruleFile // by trigger
 	names    []string             // of triggers, sorted
 	revision string
-	common   limits // of the files without a trigger
+	env      map[string]string // the values of variables that sends name
+	common   limits            // of the files without a trigger
 
 	tables []tableNode // of all files
 	never  []Use       // of all files
@@ -30,6 +31,11 @@ type Set struct {
 // messages. getenv gives the values of ${env.NAME}. The error is an [Errors]
 // with all mistakes of all files.
 func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
+	return load(fsys, dir, loader{getenv: getenv, has: func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }})
+}
+
+// load reads and checks with what is known of the environment.
+func load(fsys fs.FS, dir string, with loader) (*Set, error) {
 	names, err := ruleFiles(fsys)
 	if err != nil {
 		return nil, fmt.Errorf("read the rules in %s: %w", dir, err)
@@ -46,16 +52,17 @@ func Load(fsys fs.FS, dir string, getenv func(string) string) (*Set, error) {
 			return nil, fmt.Errorf("read %s: %w", path.Join(dir, name), err)
 		}
 		rev.add(name, text)
-		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, getenv))
+		parsed = append(parsed, parse(newSource(path.Join(dir, name), text), text, with))
 	}
 	shared := sharedTables(parsed)
-	set := &Set{files: map[string]*ruleFile{}, tables: tableNodes(parsed), common: sharedLimits(parsed), revision: rev.String()}
+	set := &Set{files: map[string]*ruleFile{}, env: map[string]string{}, tables: tableNodes(parsed), common: sharedLimits(parsed), revision: rev.String()}
 	for _, fl := range parsed {
 		if fl.triggers() {
 			fl.load(shared)
 			fl.f.limits = set.common.and(fl.limitsOf())
 			set.add(fl)
 		}
+		maps.Copy(set.env, fl.env)
 		set.never = append(set.never, fl.f.never...)
 		errs = append(errs, fl.errs[:min(len(fl.errs), maxErrors)]...)
 	}
@@ -98,8 +105,9 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 }
 
 // parse reads the YAML of one file and its keys, and no further.
-func parse(src *source, text []byte, getenv func(string) string) *fileLoader {
-	fl := &fileLoader{loader: &loader{src: src, getenv: getenv, what: "a rule file", such: "trigger:, auth: and rules:"}, f: &ruleFile{src: src}, keys: map[string]entry{}}
+func parse(src *source, text []byte, with loader) *fileLoader {
+	with.src, with.env, with.what, with.such = src, map[string]string{}, "a rule file", "trigger:, auth: and rules:"
+	fl := &fileLoader{loader: &with, f: &ruleFile{src: src}, keys: map[string]entry{}}
 	root := fl.document(text)
 	if root == nil {
 		return fl
@@ -157,16 +165,16 @@ func (s *Set) add(fl *fileLoader) {
 	s.files[name] = fl.f
 }
 
-// Trigger is the trigger of that name.
+// Trigger is the trigger of that name, if it can be called.
 func (s *Set) Trigger(name string) (relay.Trigger, bool) {
 	f, ok := s.files[name]
-	if !ok {
+	if !ok || name == relay.Own {
 		return relay.Trigger{}, false
 	}
 	return f.trigger, true
 }
 
-// Triggers names all triggers, sorted.
+// Triggers names all triggers, sorted, and among them the one that nobody can call.
 func (s *Set) Triggers() []string { return slices.Clone(s.names) }
 
 // Rules counts the rules of a trigger.

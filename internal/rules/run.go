@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,11 +24,13 @@ type run struct {
 	now      time.Time
 	env      map[string]any
 	lets     []letValue
-	machines []*vm.VM // one for each expression that another is computed in
-	deep     int      // how many of them are at work
-	left     work     // of what the event may cost
-	end      bool     // what is computed makes an end: of two readings of the clock it takes the later
-	doubtful bool     // there were two
+	machines []*vm.VM        // one for each expression that another is computed in
+	deep     int             // how many of them are at work
+	left     work            // of what the event may cost
+	end      bool            // what is computed makes an end: of two readings of the clock it takes the later
+	doubtful bool            // there were two
+	actor    int64           // the person behind the event, as Kisi's id; 0 if nobody can be asked for, or it is known
+	whole    json.RawMessage // the event, once something keeps it
 
 	watch func(ru *rule, yes bool, err error) // told of every turn of a rule; nil for a plan
 }
@@ -69,6 +72,9 @@ func newRun(f *ruleFile, ev relay.Event) *run {
 	r.now = zoned{zone: f.zone}.show(ev.ReceivedAt)
 	r.env = map[string]any{"__run": r, "payload": ev.Payload, "headers": object(ev.Headers), "query": object(ev.Query)}
 	maps.Copy(r.env, f.tables)
+	if f.scope.person != nil {
+		r.env[personName], r.actor = nil, f.actor(ev)
+	}
 	r.setLets(f.lets)
 	return r
 }

@@ -7,18 +7,26 @@ import (
 )
 
 // value is what stands behind a key that takes text: a text with ${…} in it, a
-// plain YAML value, or a list of such.
+// plain YAML value, or a list of such, or names with such.
 type value struct {
-	node  *yaml.Node
-	plain any         // a number, true or false, or text without ${…}
-	lone  *expression // one ${…} and nothing else: keeps its type
-	parts []part      // text around several
-	list  []*value    // a YAML list
+	node   *yaml.Node
+	plain  any         // a number, true or false, or text without ${…}
+	lone   *expression // one ${…} and nothing else: keeps its type
+	parts  []part      // text around several
+	list   []*value    // a YAML list
+	object []member    // names with values, in the order of the file
+}
+
+// member is a name with its value.
+type member struct {
+	name  string
+	value *value
 }
 
 type part struct {
 	text string
 	e    *expression // nil for text
+	env  string      // the variable whose value stands there; "" for text
 }
 
 // compute gives the value for one event.
@@ -31,6 +39,15 @@ func (v *value) compute(r *run) (any, error) {
 		for i, item := range v.list {
 			var err error
 			if out[i], err = item.compute(r); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case v.object != nil:
+		out := make(map[string]any, len(v.object))
+		for _, m := range v.object {
+			var err error
+			if out[m.name], err = m.value.compute(r); err != nil {
 				return nil, err
 			}
 		}
@@ -62,15 +79,35 @@ func (v *value) compute(r *run) (any, error) {
 
 // first is an expression of v to blame where v as a whole is wrong.
 func (v *value) first() *expression {
+	if v.list != nil || v.object != nil {
+		return nil
+	}
+	for _, e := range v.expressions() {
+		return e
+	}
+	return nil
+}
+
+// expressions are all that v is computed from.
+func (v *value) expressions() (all []*expression) {
+	if v == nil {
+		return nil
+	}
 	if v.lone != nil {
-		return v.lone
+		all = append(all, v.lone)
 	}
 	for _, p := range v.parts {
 		if p.e != nil {
-			return p.e
+			all = append(all, p.e)
 		}
 	}
-	return nil
+	for _, item := range v.list {
+		all = append(all, item.expressions()...)
+	}
+	for _, m := range v.object {
+		all = append(all, m.value.expressions()...)
+	}
+	return all
 }
 
 // span is one ${…} in a text: runes from to to, with the expression between.
