@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -136,18 +138,28 @@ func (a *App) announceRules(set *rules.Set) {
 		a.log.Warn("a rule file says what is probably not meant", "at", w.Place(), "warning", w.Message)
 	}
 	for _, name := range set.Triggers() {
-		t, _ := set.Trigger(name)
-		if t.Auth[0].Kind == "none" {
+		url := a.URL() + "/hooks/" + name
+		if t, ok := set.Trigger(name); !ok {
+			url = "none: it tells of what happens to doorhook itself"
+		} else if open(t) {
 			a.log.Warn("anybody may call this trigger: its auth is none", "trigger", name)
 		}
-		a.log.Info("trigger", "url", a.URL()+"/hooks/"+name, "rules", set.Rules(name), "limits", cmp.Or(set.LimitsText(name), "none"))
+		a.log.Info("trigger", "url", url, "rules", set.Rules(name), "limits", cmp.Or(set.LimitsText(name), "none"))
+		for _, l := range set.LeftOut(name) {
+			a.log.Info("this rule is left out: what it needs is not set", "trigger", name, "rule", l.Rule, "not_set", strings.Join(l.Missing, ", "))
+		}
 	}
+}
+
+// open reports whether anybody may call t.
+func open(t relay.Trigger) bool {
+	return slices.ContainsFunc(t.Auth, func(a relay.Auth) bool { return a.Kind == "none" })
 }
 
 // announceGone tells of the triggers in use that are not in set.
 func (a *App) announceGone(set *rules.Set) {
 	for _, name := range a.reloader.inUse.Load().Triggers() {
-		if _, ok := set.Trigger(name); !ok {
+		if !set.Has(name) {
 			a.log.Warn("this trigger is gone: what its bookings were given stays, and no message changes or cancels it", "trigger", name)
 		}
 	}

@@ -95,7 +95,7 @@ func (s Settings) examineRules() (relay.Check, *rules.Set) {
 	}
 	c.Health, c.Says, c.Advice = relay.Healthy, "triggers: "+strings.Join(set.Triggers(), ", ")+"; revision "+set.Revision(), ""
 	for _, name := range set.Triggers() {
-		if t, _ := set.Trigger(name); t.Auth[0].Kind == "none" {
+		if t, _ := set.Trigger(name); open(t) {
 			c.Health, c.Advice = relay.Doubt, fmt.Sprintf("anybody may call %s: give it an auth other than none", name)
 		}
 	}

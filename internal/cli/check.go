@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"doorhook/internal/app"
 	"doorhook/internal/rules"
@@ -66,7 +67,7 @@ func (c checkCmd) Run(ctx context.Context, env Env) error {
 		if text := found.set.LimitsText(name); text != "" {
 			limits = "; limits: " + text
 		}
-		fmt.Fprintf(env.Out, "%s: trigger %s, %s%s\n", found.set.File(name), name, count(found.set.Rules(name), "rule"), limits)
+		fmt.Fprintf(env.Out, "%s: trigger %s, %s%s\n", found.set.File(name), name, inUse(found.set, name), limits)
 	}
 	fmt.Fprintf(env.Out, "revision %s\n", found.set.Revision())
 	for _, w := range found.warnings {
@@ -76,6 +77,19 @@ func (c checkCmd) Run(ctx context.Context, env Env) error {
 		fmt.Fprintln(env.Out, "Kisi has every lock and group that the rules name.")
 	}
 	return err
+}
+
+// inUse counts the rules of a trigger, and names those that are left out.
+func inUse(set *rules.Set, trigger string) string {
+	n, left := set.Rules(trigger), set.LeftOut(trigger)
+	if len(left) == 0 {
+		return count(n, "rule")
+	}
+	var names []string
+	for _, l := range left {
+		names = append(names, l.String())
+	}
+	return fmt.Sprintf("%s of %d; left out: %s", count(n, "rule"), n+len(left), strings.Join(names, ", "))
 }
 
 func (c checkCmd) check(ctx context.Context, env Env) (found checked, err error) {
@@ -103,15 +117,19 @@ func (c checkCmd) check(ctx context.Context, env Env) (found checked, err error)
 
 func (c checkCmd) printJSON(env Env, found checked, err error) error {
 	out := struct {
-		OK       bool      `json:"ok"`
-		Triggers []string  `json:"triggers"`
-		Mistakes []mistake `json:"mistakes"`
-		Warnings []mistake `json:"warnings"`
-		Revision string    `json:"revision,omitempty"`
-		Error    string    `json:"error,omitempty"`
+		OK       bool            `json:"ok"`
+		Triggers []string        `json:"triggers"`
+		Mistakes []mistake       `json:"mistakes"`
+		Warnings []mistake       `json:"warnings"`
+		LeftOut  []rules.LeftOut `json:"left_out,omitempty"`
+		Revision string          `json:"revision,omitempty"`
+		Error    string          `json:"error,omitempty"`
 	}{OK: err == nil, Triggers: []string{}, Warnings: listed(found.warnings)}
 	if found.set != nil {
 		out.Triggers, out.Revision = found.set.Triggers(), found.set.Revision()
+		for _, name := range out.Triggers {
+			out.LeftOut = append(out.LeftOut, found.set.LeftOut(name)...)
+		}
 	}
 	bad, isBad := errors.AsType[rules.Errors](err)
 	if out.Mistakes = listed(bad); err != nil && !isBad {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -65,7 +64,7 @@ func planning(dir string, env Env) (*rules.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rules.Load(fsys, dir, func(name string) string { return cmp.Or(env.Getenv(name), "not-set-"+name) })
+	return rules.Pretend(fsys, dir, func(name string) bool { return strings.TrimSpace(env.Getenv(name)) != "" })
 }
 
 // event is what is to be explained, and when that is done.
@@ -93,7 +92,7 @@ func (c explainCmd) event(ctx context.Context, env Env, set *rules.Set) (ev rela
 // trigger is the one that is meant.
 func (c explainCmd) trigger(set *rules.Set) (string, error) {
 	names := set.Triggers()
-	if _, ok := set.Trigger(c.Trigger); ok {
+	if set.Has(c.Trigger) {
 		return c.Trigger, nil
 	}
 	there := "there are " + strings.Join(names, ", ")
@@ -130,7 +129,10 @@ func (c explainCmd) sent(set *rules.Set, trigger string, now time.Time) (relay.E
 	if req.Header, req.Query, err = c.around(); err != nil {
 		return relay.Event{}, err
 	}
-	t, _ := set.Trigger(trigger)
+	t, ok := set.Trigger(trigger)
+	if !ok { // nobody can call it
+		t.Name = trigger
+	}
 	ev, err := intake.Event(req, t, "evt_explained", now)
 	if err != nil {
 		return ev, fmt.Errorf("%s cannot be read as %s: %w; --content-type says what it is", name, c.ContentType, err)
@@ -175,7 +177,7 @@ func (c explainCmd) recorded(ctx context.Context, env Env, set *rules.Set) (rela
 		case r.Event == nil:
 			return relay.Event{}, fmt.Errorf("event %s was too large to be kept: explain it from a file with what was sent", c.Event)
 		}
-		if _, ok := set.Trigger(r.Trigger); !ok {
+		if !set.Has(r.Trigger) {
 			return relay.Event{}, fmt.Errorf("event %s came to the trigger %q, which no file in %s has", c.Event, r.Trigger, c.Rules)
 		}
 		return intake.EventOf(r.Event)

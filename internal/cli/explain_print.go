@@ -36,6 +36,13 @@ func (x explained) print(p painter) {
 		x.rule(p, r, x.Requests[at:at+len(r.Actions)])
 		at += len(r.Actions)
 	}
+	for _, r := range x.LeftOut {
+		p.gap()
+		p.line(0, "RULE %s: left out  (%s)", r.Rule, r.Where)
+		for _, name := range r.Missing {
+			p.line(2, "%s is not set, and the rule needs it", name)
+		}
+	}
 	if len(x.Lets) > 0 {
 		p.gap()
 		p.line(0, "VALUES")
@@ -280,6 +287,8 @@ func lets(all []rules.Reading) (rows [][]string) {
 		switch {
 		case rd.Unused:
 			row[1] = notNeeded
+		case rd.Later:
+			row[1] = "computed when it is sent"
 		case rd.Error != "":
 			row[1] = rules.Failed
 		}
@@ -304,10 +313,7 @@ func (x explained) saw(p painter, indent int, values []relay.NamedValue) {
 // action shows what is asked for, when, and how.
 func (x explained) action(p painter, a relay.Action, r requested) {
 	p.line(2, "%s", title(a))
-	rows := [][]string{{"window", window(x.clock, a)}, {"Kisi is told", "at once"}}
-	if !a.At.IsZero() {
-		rows[1][1] = "at " + x.clock.Time(a.At)
-	}
+	rows := x.timing(a)
 	switch {
 	case r.TooLate:
 		rows = append(rows, []string{tooLate, "since " + x.clock.Time(a.NotAfter) + ": nothing would be sent"})
@@ -315,6 +321,12 @@ func (x explained) action(p painter, a relay.Action, r requested) {
 		rows = append(rows, []string{tooLate, "from " + x.clock.Time(a.NotAfter) + " on"})
 	default:
 		rows = append(rows, []string{tooLate, "never"})
+	}
+	if !a.Unused.IsZero() {
+		rows = append(rows, []string{"if unused", "taken back at " + x.clock.Time(a.Unused) + " if nobody has come by then"})
+	}
+	if a.Later != nil {
+		rows = append(rows, []string{"person", fmt.Sprintf("user %d: Kisi is asked when it is sent, and what needs the person is computed then", a.Later.User)})
 	}
 	p.rows(4, rows...)
 	if r.Error != "" {
@@ -329,17 +341,35 @@ func (x explained) action(p painter, a relay.Action, r requested) {
 	}
 }
 
+// timing is the window of what is asked for, and when that is done.
+func (x explained) timing(a relay.Action) [][]string {
+	when := "at once"
+	if !a.At.IsZero() {
+		when = "at " + x.clock.Time(a.At)
+	}
+	if a.Kind == relay.Send {
+		return [][]string{{"is sent", when}}
+	}
+	return [][]string{{"window", window(x.clock, a)}, {"Kisi is told", when}}
+}
+
 // title says what an action is about, without when.
 func title(a relay.Action) string {
 	var args struct {
-		LockID  int64  `json:"lock_id"`
-		GroupID int64  `json:"group_id"`
-		Email   string `json:"email"`
-		Name    string `json:"name"`
+		URL     relay.Text `json:"url"`
+		Method  string     `json:"method"`
+		UserID  int64      `json:"user_id"`
+		LockID  int64      `json:"lock_id"`
+		GroupID int64      `json:"group_id"`
+		Email   string     `json:"email"`
+		Name    string     `json:"name"`
 	}
 	_ = json.Unmarshal(a.Args, &args) // what cannot be read is left out
 	var about []string
-	for _, text := range []string{args.Email, numbered("lock", args.LockID), numbered("group", args.GroupID), args.Name} {
+	if len(args.URL) > 0 {
+		about = append(about, strings.TrimSpace(args.Method+" "+args.URL.String()))
+	}
+	for _, text := range []string{args.Email, numbered("user", args.UserID), numbered("lock", args.LockID), numbered("group", args.GroupID), args.Name} {
 		if text != "" {
 			about = append(about, text)
 		}

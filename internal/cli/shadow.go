@@ -70,7 +70,7 @@ func (c shadowCmd) Run(ctx context.Context, env Env) error {
 		err = printJSON(env.Out, out)
 	} else {
 		out.print(newPainter(env.Out), c.Limit, func(trigger string) rules.Clock {
-			if _, ok := next.Trigger(trigger); ok {
+			if next.Has(trigger) {
 				return next.Clock(trigger)
 			}
 			return old.Clock(trigger)

@@ -195,9 +195,6 @@ func (w *watched) last() *decided { return w.plans[len(w.plans)-1] }
 // doer does what the worker wants with the client of the moment.
 type doer struct{ *action.Doer }
 
-// secretOf stands for every secret that rules name. No case needs a real one.
-func secretOf(name string) string { return "the value of " + name }
-
 func unreadable(ev event, err error) error {
 	return fmt.Errorf("the event for %s cannot be taken: %w", ev.trigger, err)
 }

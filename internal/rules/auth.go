@@ -11,6 +11,9 @@ import (
 )
 
 func (fl *fileLoader) auth() {
+	if fl.own() {
+		return
+	}
 	e, ok := fl.keys["auth"]
 	if !ok {
 		fl.errorf(fl.keys["trigger"].key, "auth: is missing: say who may call this trigger (`- bearer: ${env.DOORHOOK_TOKEN}`), or `none: true` if anybody may")

@@ -38,7 +38,8 @@ type Explanation struct {
 	Identity  []Reading `json:"identity"` // id, booking, version and cancelled, as far as the file has them
 
 	Rules    []RuleExplanation  `json:"rules"`
-	Lets     []Reading          `json:"lets"` // of the whole file
+	LeftOut  []LeftOut          `json:"left_out,omitempty"` // rules that are not in use
+	Lets     []Reading          `json:"lets"`               // of the whole file
 	Respond  []relay.NamedValue `json:"respond"`
 	Mistakes []Mistake          `json:"mistakes"` // what went wrong with the whole file
 	Fatal    bool               `json:"fatal"`    // nothing at all could be decided
@@ -90,7 +91,7 @@ func (s *Set) Explain(ev relay.Event) Explanation {
 		Trigger: ev.Trigger, File: f.src.name, ReceivedAt: ev.ReceivedAt,
 		EventID: p.EventID, Booking: p.Booking, Version: p.Version, Timed: p.Timed, Cancelled: p.Cancelled,
 		Identity: w.identity(), Rules: []RuleExplanation{}, Lets: w.lets(f.lets), Respond: append([]relay.NamedValue{}, p.Respond...),
-		Mistakes: []Mistake{}, Fatal: p.Fatal,
+		Mistakes: []Mistake{}, Fatal: p.Fatal, LeftOut: f.leftOut,
 	}
 	if f.zone != nil {
 		x.Zone = f.zone.String()

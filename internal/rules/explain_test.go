@@ -89,7 +89,7 @@ func agrees(t tester, set *Set, ev relay.Event) {
 		}
 	}
 	got := relay.Plan{
-		Revision: p.Revision, GrantsPerMinute: p.GrantsPerMinute, // an explanation has no use for them
+		Revision: p.Revision, GrantsPerMinute: p.GrantsPerMinute, Opened: p.Opened, // an explanation has no use for them
 		EventID: x.EventID, Booking: x.Booking, Version: x.Version, Timed: x.Timed, Cancelled: x.Cancelled,
 		Undecided: failed, Problems: problems, Fatal: x.Fatal,
 	}

@@ -19,6 +19,7 @@ type Reading struct {
 	Where   string    `json:"where,omitempty"`   // of that expression
 	Error   string    `json:"error,omitempty"`   // why it could not be computed
 	Unused  bool      `json:"unused,omitempty"`  // nothing needed it, so it was not computed
+	Later   bool      `json:"later,omitempty"`   // it needs the person, and is computed when a send is carried out
 	From    []Reading `json:"from,omitempty"`    // what it was computed from
 }
 
@@ -53,7 +54,8 @@ func (w witness) named(l *let, path []string, depth int) Reading {
 	rd.Expr, rd.Where = oneLine(l.value.text), l.value.where(0)
 	switch known := w.run.lets[l.slot].known(); {
 	case !known.done:
-		rd.Unused, rd.Text = true, ""
+		rd.Later = l.value.person && w.run.actor != 0
+		rd.Unused, rd.Text = !rd.Later, ""
 		return rd
 	case known.err != nil:
 		rd.Error, rd.Text = known.err.Error(), ""

@@ -140,9 +140,7 @@ func (fl *fileLoader) head() {
 			fl.f.zone = zone
 		}
 	}
-	if !fl.own() {
-		fl.auth()
-	}
+	fl.auth()
 }
 
 func (fl *fileLoader) tables(shared map[string]any) {

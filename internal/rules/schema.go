@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"doorhook/internal/relay"
@@ -42,7 +43,7 @@ func Schema() []byte {
 func fileSchema() js {
 	known := js{
 		"trigger":  js{"type": []string{"string", "integer", "boolean"}, "minimum": 0, "pattern": triggerName.String()},
-		"from":     js{"enum": []string{"json"}},
+		"from":     js{"enum": []string{"json", "kisi"}},
 		"auth":     js{"anyOf": []js{ref("way"), {"type": "array", "minItems": 1, "items": ref("way"), "if": js{"contains": js{"required": []string{"none"}}}, "then": js{"maxItems": 1}}}},
 		"timezone": ref("text"),
 		"tables":   js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": js{"type": "object", "additionalProperties": ref("data")}},
@@ -54,7 +55,7 @@ func fileSchema() js {
 	return js{
 		"$schema": "http://json-schema.org/draft-07/schema#", "title": "doorhook rule file", "description": help("file"),
 		"type": "object", "properties": described("file", fileKeys, known), "additionalProperties": false,
-		"if": js{"required": []string{"trigger"}}, "then": js{"required": []string{"auth"}},
+		"if": js{"required": []string{"trigger"}}, "then": js{"allOf": calledOrOwn()},
 		"else":         js{"minProperties": 1, "propertyNames": js{"enum": []string{"tables", "limits"}}},
 		"dependencies": js{"cancelled": []string{"booking"}, "version": []string{"booking"}},
 		"definitions": js{
@@ -69,8 +70,9 @@ func fileSchema() js {
 				"type": []string{"string", "number", "boolean", "array", "object"}, "pattern": notBlank,
 				"not": js{"type": "string", "pattern": anyBraces}, "items": ref("data"), "additionalProperties": ref("data"),
 			},
-			"way":  waySchema(),
-			"rule": ruleSchema(),
+			"structure": structureSchema(),
+			"way":       waySchema(),
+			"rule":      ruleSchema(),
 		},
 	}
 }
@@ -137,14 +139,17 @@ func ruleSchema() js {
 	for _, kind := range kinds() {
 		actions[kind] = actionSchema(relay.Kind(kind))
 	}
+	until := js{"type": "string", "anyOf": []js{
+		{"pattern": loneBraces}, {"allOf": []js{{"pattern": period}, {"pattern": "[1-9]"}}},
+	}}
 	return js{
-		"type": "object", "required": []string{"name", "do"}, "additionalProperties": false,
+		"type": "object", "required": []string{"name", "do"}, "additionalProperties": false, "allOf": []js{unusedSchema()},
 		"properties": described("rule", ruleKeys, js{
-			"name": ref("text"),
-			"let":  js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": ref("expression")},
-			"expires": js{"type": "string", "anyOf": []js{
-				{"pattern": loneBraces}, {"allOf": []js{{"pattern": period}, {"pattern": "[1-9]"}}},
-			}},
+			"name":      ref("text"),
+			"let":       js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": ref("expression")},
+			"expires":   until,
+			"if_unused": maps.Clone(until),
+			"needs":     needsSchema(),
 			"do": js{"type": "array", "minItems": 1, "items": js{
 				"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": described("do", kinds(), actions),
 			}},
@@ -169,6 +174,9 @@ func actionSchema(kind relay.Kind) js {
 	if one != nil {
 		s["oneOf"] = one
 	}
+	if kind == relay.Send {
+		s["allOf"] = sendRules()
+	}
 	return s
 }
 
@@ -184,6 +192,9 @@ func fieldSchema(f relay.Field) js {
 		s = js{"type": []string{"string", "number"}, "pattern": notBlank}
 	case relay.Bool:
 		s = js{"type": []string{"boolean", "string"}, "pattern": trueOrNot + "|" + inPart}
+	}
+	if own := sendField(f); own != nil {
+		s = own
 	}
 	if f.OneOf != nil {
 		s = js{"type": "string", "anyOf": []js{{"enum": f.OneOf}, {"pattern": inPart}}}

@@ -23,8 +23,9 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`only \$\{env\.NAME\} can stand here|takes a name, a colon and a secret`,                // texts with secrets
 	`is not a time|carries no zone|YAML takes|YAML reads|this is not YAML`,                  // how something is spelt
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
-	`environment variable`,            // the environment
-	`already|name of the one in line`, // what stands elsewhere
+	`environment variable`,                   // the environment
+	`address of a web server|address has no`, // what an address is made of
+	`already|name of the one in line`,        // what stands elsewhere
 }, "|"))
 
 // TestSchemaAgrees holds the schema to the loader: what the schema refuses the
@@ -96,10 +97,19 @@ rules:
     let: {mine: each.one}
     at: payload.at
     expires: 5m
+    if_unused: 15m
+    needs: [A, KEY]
     do:
       - unlock: {lock_id: 1}
       - schedule: {lock_ids: [1, "${mine}"], starts_at: "${payload.a}", ends_at: "${payload.b}", name: n, consequence: allow, override: true}
       - schedule: {group_id: 3, starts_at: "2026-11-23 10:00", ends_at: "${payload.b}"}
+      - send:
+          {url: "https://a.example/${env.A}", method: PUT, headers: {X-A: "Bearer ${env.A} ${payload.x}"},
+           json: {a: [1, "${payload.x}", {b: null}], c: ""}, sign: "${env.KEY}"}
+      - send: {url: "${payload.url}", form: {a: "${payload.x}"}}
+      - send: {url: "https://a.example", method: GET}
+      - role_assignment: {group_id: 3, email: "${payload.m}", role_id: group_basic, valid_from: "${payload.a}", valid_until: "${payload.b}", notify: true}
+      - role_assignment: {group_id: 3, user_id: 7}
       - group_link:
           {group_id: "${door}", name: n, email: "${payload.m}", phone: 1, valid_from: "${payload.a}", valid_until: "${payload.b}",
            quick_response_code_type: online, link_enabled: false}
@@ -108,6 +118,9 @@ rules:
 func anySecret(name string) string {
 	if name == "UNSET" || name == "NOPE" {
 		return ""
+	}
+	if name == "KEY" {
+		return "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ="
 	}
 	return "s3cret-token"
 }

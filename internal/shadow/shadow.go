@@ -17,7 +17,7 @@ import (
 
 // planner is one set of rules.
 type planner interface {
-	Trigger(name string) (relay.Trigger, bool)
+	Has(trigger string) bool
 	Plan(ev relay.Event) relay.Plan
 }
 
@@ -123,7 +123,7 @@ func newSide(p planner) *side {
 // plan plans ev and keeps of it what counts in the end. It reports whether there is
 // such a trigger.
 func (s *side) plan(ev relay.Event) bool {
-	if _, ok := s.rules.Trigger(ev.Trigger); !ok {
+	if !s.rules.Has(ev.Trigger) {
 		s.plans = append(s.plans, nil)
 		return false
 	}
