@@ -29,6 +29,7 @@ type ruleFile struct {
 	respond []respond
 	rules   []*rule
 	leftOut []LeftOut
+	spare   []*rule // those that are left out
 }
 
 // let is a named value.
@@ -234,6 +235,7 @@ func (fl *fileLoader) rules() {
 		names[r.name] = r.node.Line
 		if len(r.missing) > 0 {
 			fl.f.leftOut = append(fl.f.leftOut, LeftOut{r.name, fl.src.where(r.node, 0), r.missing})
+			fl.f.spare = append(fl.f.spare, r)
 			continue
 		}
 		fl.f.rules = append(fl.f.rules, r)

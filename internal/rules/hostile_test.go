@@ -98,6 +98,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add("trigger: t\nauth: {none: true}\nrules:\n  - name: r\n    when: >-\n      payload.a ==\n\n      1\n    do: [{unlock: {lock_id: \"${payload.x}\"}}]\n")
 	f.Add("a: 'x''y ${'\nb: \"\\u00e9 ${x}\"\n")
 	f.Add("trigger: t\nauth: [{basic: \"u:${env.TOKEN}\"}]\nlet:\n  a: 1\n  b: a + spce\n")
+	f.Add("trigger: t\nfrom: kisi\nauth: {bearer: \"${env.TOKEN}\"}\nrules:\n  - name: r\n    needs: [A]\n    if_unused: 5m\n    do:\n      - send: {url: \"${env.ALERT_URL}/${payload.x}\", headers: {A: \"${env.TOKEN}\"}, json: {a: [\"${person.x}\"]}, sign: \"${env.ALERT_KEY}\"}\n")
+	f.Add("trigger: doorhook\nrules: [{name: r, do: [{send: {url: \"https://${payload.x}/${env.TOKEN}\", form: {a: \"${payload}\"}}}]}]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		defer watch(text)()
 		_, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(text)}}, "rules", testEnv)

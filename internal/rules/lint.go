@@ -95,7 +95,7 @@ func (l *lint) file(f *ruleFile) {
 	for _, r := range f.respond {
 		fl.flow.value(r.value).take()
 	}
-	for _, r := range f.rules {
+	for _, r := range slices.Concat(f.rules, f.spare) {
 		fl.rule(r)
 	}
 	fl.unusedLets(fl.flow, f.lets)

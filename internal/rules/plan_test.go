@@ -100,7 +100,12 @@ func caseRules(t *testing.T, a *txtar.Archive) fs.FS {
 }
 
 func testEnv(name string) string {
-	return map[string]string{"TOKEN": "s3cret-token", "DOORHOOK_TOKEN": "s3cret-token"}[name]
+	return map[string]string{
+		"TOKEN": "s3cret-token", "DOORHOOK_TOKEN": "s3cret-token",
+		"ALERT_URL": " https://hooks.example/T1/s3cret\n", "ALERT_KEY": "whsec_czNjcmV0LXMzY3JldC1zM2NyZXQtczNjcmV0",
+		"NO_URL": "ftp://s3cret", "USER_URL": "https://u:s3cret@hooks.example/", "BARE_URL": "https://s3cret.example",
+		"NO_KEY": "s3cret", "SHORT_KEY": "czNjcmV0", "BREAK": "s3cret\r\nX: s3cret", "BLANK": " ",
+	}[name]
 }
 
 // caseEvent reads an event. Whole numbers are ints, as intake makes them.
@@ -156,6 +161,9 @@ func render(p relay.Plan) string {
 	if p.Cancelled {
 		line("cancelled")
 	}
+	if p.Opened != nil {
+		line("lock %d was opened at %s", p.Opened.Lock, clock(p.Opened.At))
+	}
 	if p.GrantsPerMinute > 0 {
 		line("grants a minute: %d", p.GrantsPerMinute)
 	}
@@ -167,6 +175,12 @@ func render(p relay.Plan) string {
 			line("    at %s, not after %s, ends %s", clock(a.At), clock(a.NotAfter), clock(a.Ends))
 			if a.Limits != nil {
 				line("    of the group at most %d doors, never %v", a.Limits.MaxDoors, a.Limits.Never)
+			}
+			if !a.Unused.IsZero() {
+				line("    taken back unused at %s", clock(a.Unused))
+			}
+			if a.Later != nil {
+				line("    the rest needs user %d", a.Later.User)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`is not a time|carries no zone|YAML takes|YAML reads|this is not YAML`,                  // how something is spelt
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
 	`environment variable`,                   // the environment
-	`address of a web server|address has no`, // what an address is made of
+	`address of a web server|an address has|another host`, // what an address is made of
 	`already|name of the one in line`,        // what stands elsewhere
 }, "|"))
 

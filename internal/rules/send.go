@@ -45,27 +45,47 @@ func (fl *fileLoader) address(n *yaml.Node, what string, sc scope) *value {
 	if v == nil || v.lone != nil {
 		return v
 	}
-	t, known := v.known()
+	t, all := v.known()
+	if len(t) == 0 {
+		return v
+	}
 	if begin := t[0].Text; strings.TrimSpace(begin) != "" && !httpAddress(begin) {
 		fl.errorf(n, "%s begins with http:// or https://", what)
 		return nil
 	}
-	if !known {
+	if t.Secret() && fl.pretend {
 		return v
 	}
-	if t.Secret() && !fl.pretend {
-		real, err := t.Reveal(fl.getenv)
-		if err != nil || !httpAddress(real.Reveal()) || strings.ContainsFunc(real.Reveal(), unicode.IsSpace) || addressError(real.Reveal()) != nil {
-			fl.errorf(n, "%s: with what the environment variable has, this is no address that begins with http:// or https:// and has a host, but no user, password or space", what)
-			return nil
-		}
-		return v
+	begin, err := t.Reveal(fl.getenv)
+	if err == nil && all {
+		_, err = address(relay.Plain(begin.Reveal()))
+	} else if err == nil {
+		err = beginsAddress(begin.Reveal())
 	}
-	if _, err := address(t); err != nil {
+	switch {
+	case err != nil && t.Secret(): // nothing of it is shown
+		fl.errorf(n, "%s: with what the environment variable has, this is no address: it begins with http:// or https://, has a host and a / after that before any other ${…}, and has no user and no password", what)
+		return nil
+	case err != nil:
 		fl.errorf(n, "%s: %v", what, err)
 		return nil
 	}
 	return v
+}
+
+// beginsAddress refuses the beginning of an address, before something that an event
+// tells, if that could lead it to another host.
+func beginsAddress(text string) error {
+	_, host, ok := strings.Cut(strings.TrimSpace(text), "://")
+	switch {
+	case strings.TrimSpace(text) == "":
+		return nil
+	case !ok || !httpAddress(text):
+		return errors.New("an address begins with http:// or https://")
+	case host != "" && !strings.ContainsAny(host, "/?#"):
+		return errors.New("what stands right behind the host could make another host of it: write a / before ${…}, or compute all of the host")
+	}
+	return addressError(text + "1")
 }
 
 // known are the parts of v that are known before any event, up to the first that is
@@ -77,7 +97,7 @@ func (v *value) known() (t relay.Text, all bool) {
 	}
 	for _, p := range v.parts {
 		if p.e != nil {
-			return append(t, relay.Part{}), false // never empty
+			return t, false
 		}
 		t = appendPart(t, p)
 	}
@@ -123,7 +143,7 @@ func address(t relay.Text) (relay.Text, error) {
 	case !httpAddress(as.String()):
 		return nil, fmt.Errorf("an address begins with http:// or https://, and this is %q", cut(t.String(), 200))
 	case addressError(as.String()) != nil:
-		return nil, fmt.Errorf("%w: %q", addressError(as.String()), cut(t.String(), 200))
+		return nil, fmt.Errorf("%w, and this is %q", addressError(as.String()), cut(t.String(), 200))
 	}
 	return out, nil
 }
@@ -133,11 +153,11 @@ func addressError(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return errors.New("this is not the address of a web server")
+		return errors.New("it has to be the address of a web server")
 	case u.User != nil:
-		return errors.New("an address has no user and no password before an @: put them into headers:")
+		return errors.New("an address has no user and no password in it, which go into headers:")
 	case u.Hostname() == "":
-		return errors.New("this address has no host")
+		return errors.New("an address has a host")
 	}
 	return nil
 }

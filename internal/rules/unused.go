@@ -53,7 +53,7 @@ func (l *lint) unusedUnseen() {
 		}
 	}
 	for _, name := range l.set.names {
-		for _, r := range l.set.files[name].rules {
+		for _, r := range slices.Concat(l.set.files[name].rules, l.set.files[name].spare) {
 			if r.unused != nil {
 				l.say(placeOf(l.set.files[name].src, r.unused.node).errorf("no rule file has from: kisi, so doorhook learns that somebody came only when it asks Kisi"))
 			}
