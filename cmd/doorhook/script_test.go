@@ -57,7 +57,7 @@ func run(ts *testscript.TestScript, args []string) int {
 	cmd.Env = []string{"DOORHOOK_BODY_LIMIT=", "DOORHOOK_LEASE=", "DOORHOOK_LOG_FORMAT=", "REDIS_URL=", "DOORHOOK_DEDUP=", "DOORHOOK_DATA="}
 	for _, name := range []string{
 		"PATH", "HOME", "TZ", "DOORHOOK_TOKEN", "DOORHOOK_RULES", "KISI_URL", "KISI_API_KEY", "PORT",
-		"DOORHOOK_REDIS", "DOORHOOK_URL", "DOORHOOK_ADMIN_TOKEN",
+		"DOORHOOK_REDIS", "DOORHOOK_URL", "DOORHOOK_ADMIN_TOKEN", "ALERT_URL",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -30,9 +31,7 @@ rules:
 
 func unlocked(payload map[string]any) relay.Event {
 	all := map[string]any{"type": "lock.unlock", "actor_type": "User", "actor_id": 77, "actor_name": "Jo at the door", "doors": []any{1, 2}}
-	for name, v := range payload {
-		all[name] = v
-	}
+	maps.Copy(all, payload)
 	return relay.Event{ID: "e", Trigger: "t", ReceivedAt: received, Payload: all}
 }
 
@@ -59,12 +58,18 @@ func TestFill(t *testing.T) {
 		p    *relay.Person
 		args string
 	}{
-		{"known", &relay.Person{ID: 77, Email: "jo@example.com", Name: "Jo"},
-			`{"headers":{"X-A":[{"env":"TOKEN"}]},"json":{"door":2,"email":"jo@example.com","text":"Jo"},"method":"POST","url":"https://a.example/77"}`},
-		{"not in Kisi", nil,
-			`{"headers":{"X-A":[{"env":"TOKEN"}]},"json":{"door":2,"email":null,"text":"Jo at the door"},"method":"POST","url":"https://a.example/"}`},
-		{"who calls himself a secret", &relay.Person{ID: 77, Email: "${env.TOKEN}", Name: `[{"env":"TOKEN"}]`},
-			`{"headers":{"X-A":[{"env":"TOKEN"}]},"json":{"door":2,"email":"${env.TOKEN}","text":"[{\"env\":\"TOKEN\"}]"},"method":"POST","url":"https://a.example/77"}`},
+		{
+			"known", &relay.Person{ID: 77, Email: "jo@example.com", Name: "Jo"},
+			`{"headers":{"X-A":[{"env":"TOKEN"}]},"json":{"door":2,"email":"jo@example.com","text":"Jo"},"method":"POST","url":"https://a.example/77"}`,
+		},
+		{
+			"not in Kisi", nil,
+			`{"headers":{"X-A":[{"env":"TOKEN"}]},"json":{"door":2,"email":null,"text":"Jo at the door"},"method":"POST","url":"https://a.example/"}`,
+		},
+		{
+			"who calls himself a secret", &relay.Person{ID: 77, Email: "${env.TOKEN}", Name: `[{"env":"TOKEN"}]`},
+			`{"headers":{"X-A":[{"env":"TOKEN"}]},"json":{"door":2,"email":"${env.TOKEN}","text":"[{\"env\":\"TOKEN\"}]"},"method":"POST","url":"https://a.example/77"}`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := actions[2]

@@ -62,13 +62,15 @@ func anyCase(name string) string {
 // sendRules are what a send's fields have to be together.
 func sendRules() []js {
 	has := func(names ...string) js { return js{"required": names} }
-	var any []js
+	var some []js
 	for _, name := range bodies {
-		any = append(any, has(name))
+		some = append(some, has(name))
 	}
 	return []js{
-		{"not": has("json", "form")}, {"not": has("json", "text")}, {"not": has("form", "text")},
-		{"if": js{"required": []string{"method"}, "properties": js{"method": js{"enum": bodiless}}}, "then": js{"not": js{"anyOf": any}}},
+		{"not": has("json", "form")},
+		{"not": has("json", "text")},
+		{"not": has("form", "text")},
+		{"if": js{"required": []string{"method"}, "properties": js{"method": js{"enum": bodiless}}}, "then": js{"not": js{"anyOf": some}}},
 	}
 }
 

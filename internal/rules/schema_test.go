@@ -23,9 +23,9 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`only \$\{env\.NAME\} can stand here|takes a name, a colon and a secret`,                // texts with secrets
 	`is not a time|carries no zone|YAML takes|YAML reads|this is not YAML`,                  // how something is spelt
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
-	`environment variable`,                   // the environment
+	`environment variable`,                                // the environment
 	`address of a web server|an address has|another host`, // what an address is made of
-	`already|name of the one in line`,        // what stands elsewhere
+	`already|name of the one in line`,                     // what stands elsewhere
 }, "|"))
 
 // TestSchemaAgrees holds the schema to the loader: what the schema refuses the

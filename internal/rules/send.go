@@ -56,22 +56,47 @@ func (fl *fileLoader) address(n *yaml.Node, what string, sc scope) *value {
 	if t.Secret() && fl.pretend {
 		return v
 	}
-	begin, err := t.Reveal(fl.getenv)
-	if err == nil && all {
-		_, err = address(relay.Plain(begin.Reveal()))
-	} else if err == nil {
-		err = beginsAddress(begin.Reveal())
-	}
-	switch {
-	case err != nil && t.Secret(): // nothing of it is shown
-		fl.errorf(n, "%s: with what the environment variable has, this is no address: it begins with http:// or https://, has a host and a / after that before any other ${…}, and has no user and no password", what)
-		return nil
-	case err != nil:
+	if err := fl.isAddress(t, all); err != nil {
 		fl.errorf(n, "%s: %v", what, err)
 		return nil
 	}
 	return v
 }
+
+// isAddress looks at t with the values of its secrets, and shows none. all says that
+// nothing comes after it.
+func (fl *fileLoader) isAddress(t relay.Text, all bool) error {
+	if !t.Secret() && all {
+		_, err := address(t)
+		return err
+	}
+	var names []string
+	var spaces bool
+	for _, p := range t {
+		if p.Env != "" {
+			names = append(names, p.Env)
+			spaces = spaces || strings.ContainsFunc(strings.TrimSpace(fl.getenv(p.Env)), unicode.IsSpace)
+		}
+	}
+	whole, err := t.Reveal(fl.getenv)
+	switch {
+	case err != nil: // which said before that it is not set
+	case spaces:
+		err = errors.New("an address has no space in it")
+	case all && !httpAddress(whole.Reveal()):
+		err = errNoAddress
+	case all:
+		err = addressError(strings.ReplaceAll(whole.Reveal(), " ", "%20"))
+	default:
+		err = beginsAddress(whole.Reveal())
+	}
+	if err != nil && len(names) > 0 {
+		return fmt.Errorf("with the environment variable %s as it is set: %w", strings.Join(names, " and "), err)
+	}
+	return err
+}
+
+var errNoAddress = errors.New("an address begins with http:// or https://")
 
 // beginsAddress refuses the beginning of an address, before something that an event
 // tells, if that could lead it to another host.
@@ -81,7 +106,7 @@ func beginsAddress(text string) error {
 	case strings.TrimSpace(text) == "":
 		return nil
 	case !ok || !httpAddress(text):
-		return errors.New("an address begins with http:// or https://")
+		return errNoAddress
 	case host != "" && !strings.ContainsAny(host, "/?#"):
 		return errors.New("what stands right behind the host could make another host of it: write a / before ${…}, or compute all of the host")
 	}
@@ -141,7 +166,7 @@ func address(t relay.Text) (relay.Text, error) {
 	}
 	switch {
 	case !httpAddress(as.String()):
-		return nil, fmt.Errorf("an address begins with http:// or https://, and this is %q", cut(t.String(), 200))
+		return nil, fmt.Errorf("%w, and this is %q", errNoAddress, cut(t.String(), 200))
 	case addressError(as.String()) != nil:
 		return nil, fmt.Errorf("%w, and this is %q", addressError(as.String()), cut(t.String(), 200))
 	}
@@ -155,7 +180,7 @@ func addressError(text string) error {
 	case err != nil:
 		return errors.New("it has to be the address of a web server")
 	case u.User != nil:
-		return errors.New("an address has no user and no password in it, which go into headers:")
+		return errors.New("an address has no user and no password in it: they go into a header")
 	case u.Hostname() == "":
 		return errors.New("an address has a host")
 	}
