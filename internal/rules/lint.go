@@ -159,6 +159,7 @@ func (rl *ruleLint) effect(x *effect) {
 		got.take()
 	}
 	rl.window(x)
+	rl.leads(x)
 }
 
 // takesDoors reports whether a field takes ids of locks or groups.

@@ -116,6 +116,9 @@ func beginsAddress(text string) error {
 // known are the parts of v that are known before any event, up to the first that is
 // not. all reports whether that is all of it.
 func (v *value) known() (t relay.Text, all bool) {
+	if v.lone != nil {
+		return nil, false
+	}
 	if v.parts == nil {
 		text, _ := textOf(v.plain)
 		return relay.Plain(text), true
