@@ -31,7 +31,7 @@ func varies(n ast.Node, lets map[string]*let) bool {
 	visit(n, lets, func(n ast.Node) {
 		switch n := n.(type) {
 		case *ast.IdentifierNode:
-			found = found || slices.Contains(append(inputs(), "each", personName), n.Value)
+			found = found || slices.Contains(append(inputs(), "each"), n.Value)
 		case *ast.BuiltinNode:
 			found = found || n.Name == "now"
 		}

@@ -162,10 +162,17 @@ func TestExplainSends(t *testing.T) {
     do:
       - send: {url: "${env.ALERT_URL}/${payload.type}", headers: {X-A: "${env.TOKEN}"}, sign: "${env.ALERT_KEY}"}
 `)
-	for actor, want := range map[string]Reading{"User": {Later: true}, "Guest": {Text: `"Jo at the door"`}} {
-		x := set.Explain(unlocked(map[string]any{"actor_type": actor}))
-		if who := x.Lets[0]; who.Later != want.Later || who.Unused || who.Text != want.Text {
-			t.Errorf("%s: %+v", actor, who)
+	for _, tt := range []struct {
+		actor, happened string
+		want            Reading
+	}{
+		{"User", "lock.unlock", Reading{Later: true}},
+		{"Guest", "lock.unlock", Reading{Text: `"Jo at the door"`}},
+		{"Guest", "lock.lock", Reading{Unused: true}},
+	} {
+		x := set.Explain(unlocked(map[string]any{"actor_type": tt.actor, "type": tt.happened}))
+		if who := x.Lets[0]; who.Later != tt.want.Later || who.Unused != tt.want.Unused || who.Text != tt.want.Text {
+			t.Errorf("%s: %+v", tt.actor, who)
 		}
 		if diff := cmp.Diff([]LeftOut{{"alert", "rules/t.yaml:18:11", []string{"NOT_SET"}}}, x.LeftOut); diff != "" {
 			t.Error(diff)

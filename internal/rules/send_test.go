@@ -224,3 +224,14 @@ func TestSendsAreBounded(t *testing.T) {
 		t.Errorf("%d problems: %v", len(p.Problems), p.Problems)
 	}
 }
+
+// TestUsersAreNoDoors: the id of a user is none of a lock or a group.
+func TestUsersAreNoDoors(t *testing.T) {
+	set := loaded(t, "trigger: t\nauth: {none: true}\nrules: [{name: r, do: [{role_assignment: {group_id: 5, user_id: 7}}]}]\n")
+	if uses := set.Uses(); len(uses) != 1 || uses[0].String() != "group 5" || uses[0].For != relay.RoleAssignment {
+		t.Errorf("%v", uses)
+	}
+	if !set.Asks(relay.RoleAssignment, "user_id") || set.Asks(relay.RoleAssignment, "email") || set.Asks(relay.Send, "") {
+		t.Error("it asks for something else")
+	}
+}
