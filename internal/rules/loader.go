@@ -287,43 +287,6 @@ func (l *loader) value(n *yaml.Node, what string, sc scope) *value {
 	return l.template(n, text, found, sc)
 }
 
-// template compiles the expressions of a text.
-func (l *loader) template(n *yaml.Node, text string, found []span, sc scope) *value {
-	rs := []rune(text)
-	v := &value{node: n}
-	end := 0
-	for _, f := range found {
-		if m := envRef.FindStringSubmatch(f.inner); m != nil && sc.secrets {
-			if !l.envIsSet(n, m[1]) {
-				return nil
-			}
-			v.parts = append(v.between(rs[end:f.from]), part{text: "${env." + m[1] + "}", env: m[1]})
-			end = f.to
-			continue
-		}
-		e := l.compile(n, f.from+2, f.inner, sc)
-		if e == nil {
-			return nil
-		}
-		if len(found) == 1 && strings.TrimSpace(string(rs[:f.from]))+strings.TrimSpace(string(rs[f.to:])) == "" {
-			v.lone = e
-			return v
-		}
-		v.parts = append(v.between(rs[end:f.from]), part{e: e})
-		end = f.to
-	}
-	v.parts = v.between(rs[end:])
-	return v
-}
-
-// between are the parts of v with a text after them, if it has any.
-func (v *value) between(text []rune) []part {
-	if len(text) == 0 {
-		return v.parts
-	}
-	return append(v.parts, part{text: unescape(string(text))})
-}
-
 // decimal reports whether text is a whole number as a person writes it.
 func decimal(text string) bool {
 	digits := strings.TrimLeft(text, "+-")
