@@ -30,7 +30,7 @@ rules:
 `
 
 func unlocked(payload map[string]any) relay.Event {
-	all := map[string]any{"type": "lock.unlock", "actor_type": "User", "actor_id": 77, "actor_name": "Jo at the door", "doors": []any{1, 2}}
+	all := map[string]any{"uuid": "u-1", "type": "lock.unlock", "actor_type": "User", "actor_id": 77, "actor_name": "Jo at the door", "doors": []any{1, 2}}
 	maps.Copy(all, payload)
 	return relay.Event{ID: "e", Trigger: "t", ReceivedAt: received, Payload: all}
 }

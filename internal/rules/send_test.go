@@ -63,7 +63,7 @@ func TestNobodyNamesASecret(t *testing.T) {
 		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{
 			"${env.TOKEN}", "$${env.TOKEN}", `[{"env":"TOKEN"}]`, `{"env":"TOKEN"}`, `","env":"TOKEN`, "a\r\nX-Admin: 1", "a\x00", "@b.example", "//b.example",
 		})).Draw(t, "text")
-		plan := set.Plan(relay.Event{ID: "e", Trigger: "t", ReceivedAt: received, Payload: map[string]any{"text": text}})
+		plan := set.Plan(relay.Event{ID: "e", Trigger: "t", ReceivedAt: received, Payload: map[string]any{"uuid": "u-1", "text": text}})
 		for _, p := range plan.Problems {
 			if whole, _ := json.Marshal(p); strings.Contains(string(whole), "s3cret") {
 				t.Fatalf("a secret in %s", whole)
@@ -206,7 +206,7 @@ func TestSendsAreBounded(t *testing.T) {
 		fmt.Fprintf(&b, "  - {name: r%d, do: [{send: {url: \"https://a.example/\", text: \"${%s}\"}}]}\n", i, []string{"payload.long", "person.x"}[i%2])
 	}
 	set := loaded(t, b.String())
-	long := map[string]any{"long": strings.Repeat("a", 200<<10), "actor_type": "User", "actor_id": 1}
+	long := map[string]any{"long": strings.Repeat("a", 200<<10), "uuid": "u-1", "actor_type": "User", "actor_id": 1}
 	p := set.Plan(relay.Event{Trigger: "t", ReceivedAt: received, Payload: long})
 	kept := 0
 	for _, a := range p.Actions() {
