@@ -59,7 +59,7 @@ func fileSchema() js {
 		"$schema": "http://json-schema.org/draft-07/schema#", "title": "doorhook rule file", "description": help("file"),
 		"type": "object", "properties": described("file", fileKeys, known), "additionalProperties": false,
 		"if": js{"required": []string{"trigger"}}, "then": js{"required": []string{"auth"}},
-		"else":         js{"minProperties": 1, "propertyNames": js{"enum": []string{"tables", "limits"}}},
+		"else": js{"minProperties": 1, "propertyNames": js{"enum": []string{"tables", "limits"}}},
 		"allOf": []js{
 			{"if": hasWay("alias"), "then": js{"required": []string{"alias"}}},
 			{"if": js{"required": []string{"from"}, "properties": js{"from": js{"const": fromKisi}}}, "then": js{"not": hasWay("none")}},
