@@ -179,7 +179,7 @@ type decided struct {
 // they are called is kept from the rules.
 func (w *watched) Trigger(name string) (relay.Trigger, bool) {
 	t, ok := w.Set.Trigger(name)
-	t.Auth = append([]relay.Auth{{Kind: "none"}}, t.Auth...)
+	t.Auth, t.AllowIP = append([]relay.Auth{{Kind: "none"}}, t.Auth...), nil
 	return t, ok
 }
 
