@@ -424,6 +424,8 @@ func TestStrangersGetNoRoom(t *testing.T) {
 	}{
 		{"X-Stranger: yes\r\nContent-Length: 1000000", "401"},
 		{"X-Stranger: yes\r\nTransfer-Encoding: chunked", "413"},
+		{"X-Stranger: yes\r\nX-Signature: ab\r\nContent-Length: 5000", "401"},
+		{"X-Signature: ab\r\nContent-Length: 262145", "413"},
 		{"Content-Length: 2000000", "413"},
 	} {
 		conn, err := net.Dial("tcp", s.addr)
