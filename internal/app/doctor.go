@@ -56,7 +56,10 @@ func (o *Operator) Doctor(ctx context.Context) ([]relay.Check, error) {
 			c.Advice = "ask again in a few seconds; if it stays so, restart doorhook, and see what its log says of the rules"
 		}
 	}
-	return append(checks, examineRefused(o.intake.Refused())...), nil
+	if o.intake != nil {
+		checks = append(checks, examineRefused(o.intake.Refused())...)
+	}
+	return checks, nil
 }
 
 // examineRefused tells of the callers that were refused, by trigger.

@@ -100,7 +100,7 @@ func caseRules(t *testing.T, a *txtar.Archive) fs.FS {
 }
 
 func testEnv(name string) string {
-	return map[string]string{"TOKEN": "s3cret-token", "DOORHOOK_TOKEN": "s3cret-token"}[name]
+	return map[string]string{"TOKEN": "s3cret-token", "SPACED": "s3cret token", "DOORHOOK_TOKEN": "s3cret-token"}[name]
 }
 
 // caseEvent reads an event. Whole numbers are ints, as intake makes them.
