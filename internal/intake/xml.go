@@ -25,7 +25,7 @@ func readXML(body []byte) (any, error) {
 	for {
 		at := r.dec.InputOffset()
 		token, err := r.dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return r.open[0].payload(), nil
 		}
 		if err == nil {

@@ -95,7 +95,7 @@ func Network(text string) (netip.Prefix, error) {
 	case err != nil:
 		return p, fmt.Errorf("%q is no address: write it as 203.0.113.7 or 2001:db8::1, or a network as 203.0.113.0/24", text)
 	case p.Addr().Is4In6():
-		return p, fmt.Errorf("%s is no address that callers have: write it without ::ffff:", text)
+		return p, fmt.Errorf("%s is no address that callers have: write it without the ::ffff: in front", text)
 	case p != p.Masked():
 		return p, fmt.Errorf("%s is no address of a network: it is %s, or %s alone", text, p.Masked(), p.Addr())
 	}
