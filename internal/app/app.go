@@ -79,14 +79,18 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	if err != nil {
 		return err
 	}
-	in := intake.New(set, a.store, intake.Options{Describe: action.Describe})
+	in := intake.New(set, a.store, intake.Options{Describe: action.Describe, BodyLimit: s.BodyLimit, MaxAge: cmp.Or(s.Dedup, week)})
 	a.reloader = newReloader(s, set, func(set *rules.Set) {
 		in.Use(set)
 		a.announceRules(set)
 		a.announceGone(set)
 	})
 	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
-	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
+	proxies, err := s.proxies()
+	if err != nil {
+		return err
+	}
+	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, TrustedProxies: proxies, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
 	var lc net.ListenConfig
 	if a.ln, err = lc.Listen(ctx, "tcp", s.Listen); err != nil {
 		return fmt.Errorf("listen on %s: %w", s.Listen, err)

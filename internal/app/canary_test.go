@@ -29,6 +29,8 @@ var canaries = map[string]string{
 	"BASIC_TOKEN":          "canary-basic-token",
 	"HEADER_TOKEN":         "canary-header-token",
 	"QUERY_TOKEN":          "canary-query-token",
+	"SIGNATURE_KEY":        "canary-signature-key",
+	"ALIAS_PATH":           "canary-alias-path",
 	"DOORHOOK_ADMIN_TOKEN": "canary-admin-token",
 	"KISI_API_KEY":         canaryKey,
 	"KISI_PASSWORD":        canaryPassword,
@@ -42,6 +44,9 @@ auth:
   - basic: zapier:${env.BASIC_TOKEN}
   - header: {X-Door: "${env.HEADER_TOKEN}"}
   - query: {key: "${env.QUERY_TOKEN}"}
+  - hmac: kisi:${env.SIGNATURE_KEY}
+  - alias: true
+alias: /hooks/catch/${env.ALIAS_PATH}/
 id: payload.event
 booking: payload.booking
 rules:
@@ -234,6 +239,16 @@ var canaryRequests = []canaryRequest{
 	{"nearly", "POST", "/hooks/t", [2]string{"Authorization", "Bearer " + canaryToken + "x"}, `{}`, 401},
 	{"in the wrong place", "POST", "/hooks/t?key=" + canaryToken, [2]string{"X-Door", canaryToken}, `{}`, 401},
 	{"with another's", "POST", "/hooks/t", withAdmin, `{}`, 401},
+	{"signed", "POST", "/hooks/t", [2]string{"X-Signature", signatureOf(canaries["SIGNATURE_KEY"], `{"event":11}`)}, `{"event":11}`, 200},
+	{"signed with another key", "POST", "/hooks/t", [2]string{"X-Signature", signatureOf("another", `{"event":12}`)}, `{"event":12}`, 401},
+	{"its key for a signature", "POST", "/hooks/t", [2]string{"X-Signature", canaries["SIGNATURE_KEY"]}, `{}`, 401},
+	{"by the alias", "POST", "/hooks/catch/" + canaries["ALIAS_PATH"], [2]string{}, `{"event":13,"lock":22281}`, 200},
+	{"by the alias, behind a proxy", "POST", "/hooks/catch/" + canaries["ALIAS_PATH"] + "/", [2]string{"X-Original-URL", "https://doors.example/hooks/catch/" + canaries["ALIAS_PATH"] + "/"}, `{"event":14}`, 200},
+	{"by the alias, not JSON", "POST", "/hooks/catch/" + canaries["ALIAS_PATH"], [2]string{}, `{`, 400},
+	{"by the alias, too large", "POST", "/hooks/catch/" + canaries["ALIAS_PATH"], [2]string{}, `"` + strings.Repeat("x", 1<<20) + `"`, 413},
+	{"by the alias, deleting", "DELETE", "/hooks/catch/" + canaries["ALIAS_PATH"], [2]string{}, ``, 404},
+	{"nearly by the alias", "POST", "/hooks/catch/" + canaries["ALIAS_PATH"] + "/x", [2]string{}, `{}`, 404},
+	{"the alias for a name", "POST", "/hooks/" + canaries["ALIAS_PATH"], [2]string{}, `{}`, 404},
 	{"not JSON", "POST", "/hooks/t", withBearer, `{"event":`, 400},
 	{"too large", "POST", "/hooks/t", withBearer, `"` + strings.Repeat("x", 1<<20) + `"`, 413},
 	{"nowhere", "POST", "/hooks/nowhere", withBearer, `{}`, 404},

@@ -56,7 +56,26 @@ func (o *Operator) Doctor(ctx context.Context) ([]relay.Check, error) {
 			c.Advice = "ask again in a few seconds; if it stays so, restart doorhook, and see what its log says of the rules"
 		}
 	}
+	if o.intake != nil {
+		checks = append(checks, examineRefused(o.intake.Refused())...)
+	}
 	return checks, nil
+}
+
+// examineRefused tells of the callers that were refused, by trigger.
+func examineRefused(refused map[string]int64) []relay.Check {
+	var checks []relay.Check
+	for _, trigger := range slices.Sorted(maps.Keys(refused)) {
+		callers := "1 caller was"
+		if n := refused[trigger]; n > 1 {
+			callers = fmt.Sprintf("%d callers were", n)
+		}
+		checks = append(checks, relay.Check{
+			Name: "trigger " + trigger, Health: relay.Doubt, Says: callers + " refused since the start",
+			Advice: "if one of them should not have been, see that the sender has the same secret as doorhook, and calls from an address in allow_ip if the rule file has one",
+		})
+	}
+	return checks
 }
 
 const rulesCheck = "rules" // the name of what examineRules finds

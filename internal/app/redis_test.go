@@ -593,7 +593,7 @@ func TestRefusalBurnsNothing(t *testing.T) {
 			{"another trigger", http.StatusNotFound, whole, func(r *http.Request) { r.URL.Path = "/hooks/other" }},
 			{"too large", http.StatusRequestEntityTooLarge, large, as},
 			{"an unsupported body", http.StatusUnsupportedMediaType, whole, header("Content-Type", "image/png")},
-			{"a compressed body", http.StatusUnsupportedMediaType, whole, header("Content-Encoding", "gzip")},
+			{"a compressed body", http.StatusUnsupportedMediaType, whole, header("Content-Encoding", "br")},
 			{"a cancellation of nothing", http.StatusUnprocessableEntity, cancelled, as},
 			{"nothing could be decided", http.StatusUnprocessableEntity, undecided, as},
 			{"only planned", http.StatusOK, whole, query("dry_run=1")},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"doorhook/internal/relay"
+	"doorhook/internal/rules"
 	"doorhook/internal/store"
 )
 
@@ -27,6 +28,9 @@ type Settings struct {
 	Listen     string       // host:port; "" means 127.0.0.1:8080
 	AdminToken relay.Secret // required if Listen is not a loopback address
 	BodyLimit  int          // of a trigger, in bytes; 0 means 1 MiB
+	// TrustedProxies are the addresses and networks, with commas between, of those who
+	// say in X-Forwarded-For who calls; "" is none.
+	TrustedProxies string
 
 	Redis  string        // its URL; "" is embedded
 	Data   string        // the folder in which the embedded one keeps what it is told; "" is memory
@@ -73,7 +77,7 @@ func (s Settings) withDefaults() Settings {
 }
 
 func (s Settings) check() error {
-	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore(), s.checkRate())
+	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore(), s.checkRate(), s.checkProxies())
 }
 
 // checkListener refuses an open door: whoever reaches the operator's pages sees
@@ -99,6 +103,27 @@ func (s Settings) checkLease() error {
 		return nil
 	}
 	return fmt.Errorf("a lease of %s is not longer than a step, which may take %s: set DOORHOOK_LEASE to more", s.Lease, s.stepTimeout())
+}
+
+func (s Settings) checkProxies() error {
+	_, err := s.proxies()
+	return err
+}
+
+// proxies are those that are trusted.
+func (s Settings) proxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for text := range strings.SplitSeq(s.TrustedProxies, ",") {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		p, err := rules.Network(text)
+		if err != nil {
+			return nil, fmt.Errorf("DOORHOOK_TRUSTED_PROXIES: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // checkRate refuses what is no limit but a slip of the hand.

@@ -31,6 +31,7 @@ const (
 // world is a whole doorhook with a Kisi, in which time passes only when it is told.
 type world struct {
 	now    time.Time
+	sent   time.Time // when the event came in that is told of
 	rules  *watched
 	store  *store.Store
 	intake *intake.Intake
@@ -106,6 +107,7 @@ func (w *world) send(ctx context.Context, ev event, wish string) (intake.Answer,
 	case waiting:
 		query.Set(wish, strconv.Itoa(int(patience.Seconds())))
 	}
+	w.sent = w.now
 	return w.intake.Receive(ctx, intake.Request{
 		Trigger: ev.trigger, Method: "POST", ContentType: ev.contentType, Header: ev.headers, Query: query, Body: ev.body,
 	})
@@ -158,7 +160,7 @@ func (w *world) pause(ctx context.Context, _ time.Duration) bool {
 		last.settling = false
 		return w.work(ctx) == nil
 	}
-	goOn, err := w.step(ctx, last.ev.ReceivedAt.Add(patience))
+	goOn, err := w.step(ctx, w.sent.Add(patience))
 	return err == nil && goOn
 }
 
@@ -179,7 +181,7 @@ type decided struct {
 // they are called is kept from the rules.
 func (w *watched) Trigger(name string) (relay.Trigger, bool) {
 	t, ok := w.Set.Trigger(name)
-	t.Auth = append([]relay.Auth{{Kind: "none"}}, t.Auth...)
+	t.Auth, t.AllowIP = append([]relay.Auth{{Kind: "none"}}, t.Auth...), nil
 	return t, ok
 }
 

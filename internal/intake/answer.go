@@ -26,6 +26,9 @@ type Answer struct {
 
 	Plan     []Planned // of a dry run
 	Problems []string  // of a dry run
+
+	Trigger string  // that has the alias which was called; "" for a call by its name
+	caught  *caught // all that a caller by an alias is told; nil for others
 }
 
 // Planned is an action that a dry run did not carry out.
@@ -39,7 +42,7 @@ type Planned struct {
 
 const tooLate = "its time is over; nothing will be sent"
 
-func answerTo(ev relay.Event, p relay.Plan, r relay.Receipt) Answer {
+func answerTo(ev relay.Event, p relay.Plan, r relay.Receipt, now time.Time) Answer {
 	a := answerFrom(ev, p)
 	a.Status, a.JobID = r.Status, r.JobID
 	a.Errors = problemTexts(p)
@@ -47,7 +50,7 @@ func answerTo(ev relay.Event, p relay.Plan, r relay.Receipt) Answer {
 		a.Errors = append([]string{r.Error}, a.Errors...)
 	}
 	for _, action := range p.Actions() {
-		if action.Expired(ev.ReceivedAt) {
+		if action.Expired(now) {
 			a.Errors = append(a.Errors, action.Rule+": "+tooLate)
 		}
 	}
@@ -108,6 +111,9 @@ func (a Answer) fields() []relay.NamedValue {
 // MarshalJSON keeps the order of the fields. A respond field cannot pass for one
 // of the answer's own, also not for one that this answer leaves out.
 func (a Answer) MarshalJSON() ([]byte, error) {
+	if a.caught != nil {
+		return json.Marshal(a.caught)
+	}
 	var b bytes.Buffer
 	own := a.fields()
 	for _, f := range own {

@@ -4,26 +4,26 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"net/textproto"
 	"strings"
+	"time"
 
 	"doorhook/internal/relay"
 )
 
 // authorised reports whether req satisfies any of auths. It looks at all of them
 // whatever the first ones say, so that the time it takes tells nothing.
-func authorised(auths []relay.Auth, req Request) bool {
+func authorised(auths []relay.Auth, req Request, now time.Time) bool {
 	if len(req.Header["Authorization"]) > 1 { // two readers might each see another one
 		return false
 	}
 	ok := false
 	for _, a := range auths {
-		ok = satisfies(a, req) || ok
+		ok = satisfies(a, req, now) || ok
 	}
 	return ok
 }
 
-func satisfies(a relay.Auth, req Request) bool {
+func satisfies(a relay.Auth, req Request, now time.Time) bool {
 	switch a.Kind {
 	case "none":
 		return true
@@ -32,9 +32,13 @@ func satisfies(a relay.Auth, req Request) bool {
 	case "basic":
 		return satisfiesBasic(a, req)
 	case "header":
-		return same(only(req.Header[textproto.CanonicalMIMEHeaderKey(a.Name)]), a.Secret.Reveal())
+		return same(header(req, a.Name), a.Secret.Reveal())
 	case "query":
 		return same(only(req.Query[a.Name]), a.Secret.Reveal())
+	case "hmac":
+		return signed(a, req, now)
+	case "alias":
+		return req.Alias != ""
 	}
 	return false
 }

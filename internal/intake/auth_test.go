@@ -61,7 +61,7 @@ func TestAuthorised(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := authorised(tt.auth, tt.req); got != tt.want {
+			if got := authorised(tt.auth, tt.req, noon); got != tt.want {
 				t.Errorf("authorised = %v", got)
 			}
 		})
@@ -87,12 +87,12 @@ func FuzzAuthorised(f *testing.F) {
 			Query:  url.Values{"key": {given}},
 		}
 		for _, kind := range []string{"bearer", "basic", "header", "query", "other", ""} {
-			if authorised([]relay.Auth{{Kind: kind, Name: "X-Key", Secret: ""}}, req) {
+			if authorised([]relay.Auth{{Kind: kind, Name: "X-Key", Secret: ""}}, req, noon) {
 				t.Errorf("%s: an empty secret let %q in", kind, authorization)
 			}
 		}
-		byHeader := authorised([]relay.Auth{{Kind: "header", Name: "x-key", Secret: relay.Secret(secret)}}, req)
-		byQuery := authorised([]relay.Auth{{Kind: "query", Name: "key", Secret: relay.Secret(secret)}}, req)
+		byHeader := authorised([]relay.Auth{{Kind: "header", Name: "x-key", Secret: relay.Secret(secret)}}, req, noon)
+		byQuery := authorised([]relay.Auth{{Kind: "query", Name: "key", Secret: relay.Secret(secret)}}, req, noon)
 		if want := given == secret && secret != ""; byHeader != want || byQuery != want {
 			t.Errorf("given %q for %q: header %v, query %v", given, secret, byHeader, byQuery)
 		}

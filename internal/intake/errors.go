@@ -13,10 +13,12 @@ import (
 var (
 	ErrUnknownTrigger = errors.New("there is no such trigger")
 	ErrUnauthorized   = errors.New("the caller did not show that it may call this trigger")
+	ErrForbidden      = errors.New("this trigger cannot be called from this address")
 	ErrUnsupported    = errors.New("doorhook cannot read this kind of body")
+	ErrTooLarge       = errors.New("the body is too large")
 
-	errContentType = fmt.Errorf("%w: send JSON, a form or a query string, with its content type", ErrUnsupported)
-	errCompressed  = fmt.Errorf("%w: send it without a content encoding", ErrUnsupported)
+	errContentType = fmt.Errorf("%w: send JSON, XML, a form or a query string, with its content type", ErrUnsupported)
+	errCompressed  = fmt.Errorf("%w: send it with the content encoding gzip, or without one", ErrUnsupported)
 )
 
 // UnauthorizedError is [ErrUnauthorized] with the HTTP authentication schemes

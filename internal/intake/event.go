@@ -13,30 +13,27 @@ import (
 // Event reads req into an event of t that was received at at. It does not ask who
 // calls.
 func Event(req Request, t relay.Trigger, id string, at time.Time) (relay.Event, error) {
-	query, err := fields(visibleQuery(req.Query, t.Auth))
+	query, err := fields(visibleQuery(req, t.Auth))
 	if err != nil {
 		return relay.Event{}, err
 	}
-	payload, err := read(req, query)
-	if err != nil {
-		return relay.Event{}, err
+	ev := relay.Event{ID: id, Trigger: t.Name, ReceivedAt: at, Headers: visibleHeaders(req.Header, t), Query: query}
+	if t.From == fromKisi {
+		payload, err := readKisi(req)
+		ev.Payload = payload
+		return asKisi(ev, payload), err
 	}
-	return relay.Event{
-		ID:         id,
-		Trigger:    t.Name,
-		ReceivedAt: at,
-		Payload:    payload,
-		Headers:    visibleHeaders(req.Header, t.Auth),
-		Query:      query,
-	}, nil
+	ev.Payload, err = read(req, query)
+	return ev, err
 }
 
-// visibleQuery leaves out what speaks to doorhook and not to the rules.
-func visibleQuery(query url.Values, auths []relay.Auth) url.Values {
+// visibleQuery leaves out what speaks to doorhook and not to the rules. A caller by an
+// alias knows of no doorhook to speak to.
+func visibleQuery(req Request, auths []relay.Auth) url.Values {
 	hidden := names(auths, "query")
-	hidden[waitParam], hidden[dryRunParam] = true, true
+	hidden[waitParam], hidden[dryRunParam] = req.Alias == "", req.Alias == ""
 	out := url.Values{}
-	for name, values := range query {
+	for name, values := range req.Query {
 		if !hidden[name] && !secret(auths, values) {
 			out[name] = values
 		}
@@ -46,12 +43,15 @@ func visibleQuery(query url.Values, auths []relay.Auth) url.Values {
 
 // visibleHeaders leaves out credentials and signatures: an event is stored, shown
 // and replayed.
-func visibleHeaders(header map[string][]string, auths []relay.Auth) map[string]any {
-	hidden := names(auths, "header")
+func visibleHeaders(header map[string][]string, t relay.Trigger) map[string]any {
+	hidden := names(t.Auth, "header")
+	for _, a := range t.Auth {
+		hidden[textproto.CanonicalMIMEHeaderKey(a.HMAC.Header)] = true
+	}
 	out := make(map[string]any, len(header))
 	for name, values := range header {
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if !hidden[name] && !isCredential(name) && !secret(auths, values) {
+		if !hidden[name] && !isCredential(name) && !secret(t.Auth, values) && !namesAlias(t, values) {
 			// Header values may be in any encoding, the store keeps text.
 			out[name] = strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
 		}

@@ -8,18 +8,23 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"doorhook/internal/relay"
+
+	"github.com/google/uuid"
 )
 
 // Request is one call of a trigger. Nothing in it may change after Receive was
 // called with it: the event keeps parts of it.
 type Request struct {
 	Trigger, Method              string
+	Alias                        string     // the path it was sent to, if not to the trigger's name
+	From                         netip.Addr // who called; the zero Addr is nobody that could be told
 	ContentType, ContentEncoding string
 	Header                       map[string][]string // by canonical name
 	Query                        url.Values
@@ -29,6 +34,7 @@ type Request struct {
 // rulebook is one set of rules. It does not change; a newer one takes its place.
 type rulebook interface {
 	Trigger(name string) (relay.Trigger, bool)
+	Alias(path string) (relay.Trigger, bool)
 	Plan(ev relay.Event) relay.Plan
 }
 
@@ -44,11 +50,17 @@ type Options struct {
 	MaxWait       time.Duration // the longest ?wait that is honoured; 25 s if unset
 	MaxWaiting    int           // how many callers may wait at a time; 256 if unset
 	AcceptTimeout time.Duration // for the store to take an event; 5 s if unset
+	BodyLimit     int           // of a body that is unpacked, in bytes; 1 MiB if unset
+	// MaxAge is how old an event of Kisi's may be: as long as the store knows a repeat.
+	// 7 days if unset.
+	MaxAge time.Duration
 
 	// Describe says in words what an action would ask of Kisi, for dry runs.
 	Describe func(relay.Action) []string
 	// NewID draws the identity of an event; random if unset.
 	NewID func() string
+	// NewUUID draws the identity of a call, for those who are told one.
+	NewUUID func() string
 	// Pause lets a caller wait before the next look at its job, and reports whether
 	// it waits on; until ctx ends if unset.
 	Pause func(ctx context.Context, d time.Duration) bool
@@ -58,6 +70,11 @@ func (o Options) withDefaults() Options {
 	o.MaxWait = cmp.Or(o.MaxWait, 25*time.Second)
 	o.MaxWaiting = cmp.Or(o.MaxWaiting, 256)
 	o.AcceptTimeout = cmp.Or(o.AcceptTimeout, 5*time.Second)
+	o.BodyLimit = cmp.Or(o.BodyLimit, 1<<20)
+	o.MaxAge = cmp.Or(o.MaxAge, 7*24*time.Hour)
+	if o.NewUUID == nil {
+		o.NewUUID = uuid.NewString
+	}
 	if o.Describe == nil {
 		o.Describe = func(relay.Action) []string { return nil }
 	}
@@ -76,6 +93,8 @@ type Intake struct {
 	jobs    jobs
 	o       Options
 	waiting chan struct{} // holds one token for each caller that waits
+
+	refusals refusals
 }
 
 // New returns an Intake that plans with r and hands events to j.
@@ -95,39 +114,89 @@ func (in *Intake) Use(r rulebook) { in.rules.Store(&r) }
 // sender that was told "not accepted" must be able to rely on it.
 func (in *Intake) Receive(ctx context.Context, req Request) (Answer, error) {
 	rules := *in.rules.Load() // once: auth and plan must come from the same set
-	trigger, err := allow(rules, req)
+	trigger, err := in.admit(rules, req)
 	if err != nil {
 		return Answer{}, err
+	}
+	if req, err = unpacked(req, in.o.BodyLimit); err != nil {
+		return Answer{}, err
+	}
+	if req.Alias != "" {
+		return in.receiveByAlias(ctx, rules, trigger, req)
 	}
 	ask, err := wishesOf(req)
 	if err != nil {
 		return Answer{}, err
 	}
-	ev, err := Event(req, trigger, in.o.NewID(), in.jobs.Now())
+	return in.take(ctx, rules, trigger, req, ask)
+}
+
+// take makes an event of a request that is allowed.
+func (in *Intake) take(ctx context.Context, rules rulebook, t relay.Trigger, req Request, ask wishes) (Answer, error) {
+	now := in.jobs.Now()
+	ev, err := Event(req, t, in.o.NewID(), now)
 	if err != nil {
 		return Answer{}, err
+	}
+	if !ask.dryRun && now.Sub(ev.ReceivedAt) > in.o.MaxAge { // nobody knows any more whether it came before
+		return Answer{Status: relay.Stale, EventID: ev.ID}, nil
 	}
 	p := rules.Plan(ev)
 	ev.ID = cmp.Or(p.EventID, ev.ID)
 	if ask.dryRun {
 		return in.dryRun(ev, p), nil
 	}
-	return in.carryOut(ctx, ev, p, min(ask.wait, in.o.MaxWait))
-}
-
-// Allow reports whether req may call its trigger. It looks at neither the body nor
-// the content type, so it can be asked before there is a body.
-func (in *Intake) Allow(req Request) error {
-	_, err := allow(*in.rules.Load(), req)
-	return err
-}
-
-func allow(rules rulebook, req Request) (relay.Trigger, error) {
-	trigger, ok := rules.Trigger(req.Trigger)
-	if !ok {
-		return trigger, ErrUnknownTrigger
+	// Kisi, and whoever sends to Zapier, gives an address up that answers with errors.
+	patient := t.From != fromKisi && req.Alias == ""
+	if needsBooking(p) {
+		if patient {
+			return Answer{}, &UndecidedError{Problems: []string{noBooking}}
+		}
+		p.Fatal, p.Problems = true, []relay.Problem{{Message: noBooking}}
 	}
-	if !authorised(trigger.Auth, req) {
+	a, err := in.carryOut(ctx, ev, p, min(ask.wait, in.o.MaxWait))
+	if err == nil && p.Fatal && patient { // the store has recorded it, so that it can be replayed with better rules
+		return Answer{}, undecided(p)
+	}
+	return a, err
+}
+
+// Allow reports whether req may call its trigger. It looks at neither the body nor the
+// content type nor the address it comes from, so it can be asked before there is a body.
+// bySignature says that only the body can show it.
+func (in *Intake) Allow(req Request) (bySignature bool, err error) {
+	trigger, ok := called(*in.rules.Load(), req)
+	now := in.jobs.Now()
+	switch {
+	case !ok:
+		return false, ErrUnknownTrigger
+	case authorised(trigger.Auth, req, now):
+		return false, nil
+	case signs(trigger.Auth, req, now):
+		return true, nil
+	}
+	return false, unauthorized(trigger.Auth)
+}
+
+// called is the trigger that req is for.
+func called(rules rulebook, req Request) (relay.Trigger, bool) {
+	if req.Alias != "" {
+		return rules.Alias(req.Alias)
+	}
+	return rules.Trigger(req.Trigger)
+}
+
+// admit gives the trigger of req if it may call it, and counts it if not.
+func (in *Intake) admit(rules rulebook, req Request) (relay.Trigger, error) {
+	trigger, ok := called(rules, req)
+	switch {
+	case !ok:
+		return trigger, ErrUnknownTrigger
+	case !mayCall(trigger.AllowIP, req.From):
+		in.refusals.add(trigger.Name)
+		return trigger, ErrForbidden
+	case !authorised(trigger.Auth, req, in.jobs.Now()):
+		in.refusals.add(trigger.Name)
 		return trigger, unauthorized(trigger.Auth)
 	}
 	return trigger, nil
@@ -139,7 +208,7 @@ func (in *Intake) carryOut(ctx context.Context, ev relay.Event, p relay.Plan, wa
 	if err != nil {
 		return Answer{}, err
 	}
-	a := answerTo(ev, p, receipt)
+	a := answerTo(ev, p, receipt, in.jobs.Now())
 	if wait > 0 && worthWaiting(receipt) {
 		a.add(in.await(ctx, p, receipt, wait))
 	}
@@ -147,17 +216,11 @@ func (in *Intake) carryOut(ctx context.Context, ev relay.Event, p relay.Plan, wa
 }
 
 func (in *Intake) accept(ctx context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
-	if needsBooking(p) {
-		return relay.Receipt{}, &UndecidedError{Problems: []string{noBooking}}
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.o.AcceptTimeout)
 	defer cancel()
 	receipt, err := in.jobs.Accept(ctx, ev, p)
 	if err != nil {
 		return relay.Receipt{}, fmt.Errorf("accept an event of trigger %s: %w", ev.Trigger, err)
-	}
-	if p.Fatal { // the store has recorded it, so that it can be replayed with better rules
-		return relay.Receipt{}, undecided(p)
 	}
 	return receipt, nil
 }

@@ -29,6 +29,10 @@ func (b book) Trigger(name string) (relay.Trigger, bool) {
 	return b.trigger, name == b.trigger.Name
 }
 
+func (b book) Alias(path string) (relay.Trigger, bool) {
+	return b.trigger, b.trigger.Alias != "" && path == b.trigger.Alias.Reveal()
+}
+
 func (b book) Plan(ev relay.Event) relay.Plan {
 	if b.saw != nil {
 		*b.saw = ev

@@ -9,8 +9,8 @@ import (
 // read makes one payload of body and query. The same data gives the same payload
 // whether it came nested, flattened or wrapped in an array.
 func read(req Request, query map[string]any) (any, error) {
-	if enc := strings.TrimSpace(req.ContentEncoding); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, errCompressed
+	if err := uncompressed(req); err != nil {
+		return nil, err
 	}
 	payload, err := Read(req.ContentType, req.Body)
 	if err != nil {
@@ -20,6 +20,13 @@ func read(req Request, query map[string]any) (any, error) {
 		merge(object, query)
 	}
 	return payload, nil
+}
+
+func uncompressed(req Request) error {
+	if enc := strings.TrimSpace(req.ContentEncoding); enc != "" && !strings.EqualFold(enc, "identity") {
+		return errCompressed
+	}
+	return nil
 }
 
 // Read makes a payload of a body alone. It is for those who have one in a file;
@@ -56,6 +63,8 @@ func readBody(contentType string, body []byte) (any, error) {
 		return readForm(body)
 	case media == "multipart/form-data":
 		return readMultipart(params["boundary"], body)
+	case media == "application/xml", media == "text/xml", strings.HasSuffix(media, "+xml"):
+		return readXML(body)
 	}
 	return nil, errContentType
 }

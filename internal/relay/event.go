@@ -49,19 +49,30 @@ type Trigger struct {
 type Auth struct {
 	Kind   string // "bearer", "basic", "header", "query", "hmac", "alias" or "none"
 	Name   string // the user of basic, the name of a header or of a query parameter
-	Secret Secret // never empty, except for "alias", which needs none beside the address, and "none"
+	Secret Secret // empty lets nobody in, except by "alias", which needs none beside the address, and "none"
 	HMAC   HMAC   // of hmac
 }
 
 // HMAC says how a sender signs what it sends: with an HMAC-SHA256 under a shared key.
 type HMAC struct {
 	Header    string        // that carries the signature
-	Prefix    string        // that may stand before it there, such as "sha256="
+	Prefix    string        // that stands before it there, such as "sha256="
+	Bare      bool          // the signature may also stand there without Prefix
 	Encoding  string        // "hex", "base64", or "" for either
-	Timestamp string        // the header that says when it was signed; "" has none
+	Timestamp string        // the header that says when it was signed, in Unix seconds; "" has none
 	Tolerance time.Duration // how old it may be, and how far ahead; set if there is a time
-	Scheme    string        // what is signed: "body", or as "stripe", "slack" or "standard_webhooks" have it
+	Scheme    string        // what is signed: one of those below
 }
+
+// What a sender signs. A time that is not signed proves nothing, so that it is part of
+// what is signed wherever there is one.
+const (
+	SignsBody             = "body"              // the body as it was sent
+	SignsTimestampBody    = "timestamp.body"    // the time, a dot and the body
+	SignsStripe           = "stripe"            // the same; the header is t=TIME,v1=SIGNATURE, the last once or more
+	SignsSlack            = "slack"             // v0:TIME:BODY
+	SignsStandardWebhooks = "standard_webhooks" // ID.TIME.BODY, with the header webhook-id; there may be several signatures with spaces between
+)
 
 // Plan is all that one event asks for. The same event and rules give the same plan.
 type Plan struct {
@@ -139,7 +150,7 @@ type NamedValue struct {
 // Problem is something in a rule file that could not be computed for one event.
 type Problem struct {
 	Rule    string       `json:"rule,omitempty"` // "" if it concerns the whole file
-	Where   string       `json:"where"`          // file:line:column
+	Where   string       `json:"where"`          // file:line:column; "" if it is no place in a file
 	Expr    string       `json:"expr"`           // the expression
 	Message string       `json:"message"`
 	Values  []NamedValue `json:"values,omitempty"` // what the expression saw
@@ -147,7 +158,10 @@ type Problem struct {
 
 // Error says where the problem is and what it is, on one line.
 func (p Problem) Error() string {
-	s := p.Where + ": " + p.Message
+	s := p.Message
+	if p.Where != "" {
+		s = p.Where + ": " + s
+	}
 	if p.Rule != "" {
 		s = `rule "` + p.Rule + `": ` + s
 	}

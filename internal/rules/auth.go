@@ -39,6 +39,19 @@ func (fl *fileLoader) auth() {
 	if open := slices.IndexFunc(fl.f.trigger.Auth, func(a relay.Auth) bool { return a.Kind == "none" }); open >= 0 && len(fl.f.trigger.Auth) > 1 {
 		fl.errorf(e.key, "`none: true` lets anybody in, so the other ways in this list mean nothing: remove it or them")
 	}
+	fl.tellClosed()
+}
+
+// tellClosed says of the secrets that are missing whether anybody can call the trigger
+// without them.
+func (fl *fileLoader) tellClosed() {
+	all := "nobody can call this trigger"
+	if slices.ContainsFunc(fl.f.trigger.Auth, func(a relay.Auth) bool { return a.Secret != "" || a.Kind == "alias" }) {
+		all += " this way"
+	}
+	for _, w := range fl.unkeyed {
+		fl.close(w.node, all+": "+w.why)
+	}
 }
 
 func (fl *fileLoader) oneAuth(a entry) {
@@ -46,9 +59,15 @@ func (fl *fileLoader) oneAuth(a entry) {
 	var ok bool
 	switch a.name {
 	case "none":
-		if ok = a.node.Tag == "!!bool" && plainOf(a.node, a.node.Value) == true; !ok {
+		if ok = isTrue(a.node); !ok {
 			fl.errorf(a.node, "write `none: true` if anybody may call this trigger, or remove it")
 		}
+	case "alias":
+		if ok = isTrue(a.node); !ok {
+			fl.errorf(a.node, "write `alias: true` if who knows the alias may call this trigger by it, or remove it")
+		}
+	case "hmac":
+		way, ok = fl.hmac(a.node)
 	case "bearer":
 		way.Secret, ok = fl.secret(a.node, a.name)
 	default:
@@ -58,6 +77,10 @@ func (fl *fileLoader) oneAuth(a entry) {
 	case !ok:
 	case a.name == "query" && slices.Contains([]string{"wait", "dry_run"}, way.Name):
 		fl.errorf(a.node, "the query parameter %s means something else", way.Name)
+	case a.name == "none" && fl.f.trigger.From == fromKisi:
+		fl.errorf(a.node, "Kisi's events open doors: with `none: true` anybody could make one up. Give Kisi a signature key, and take `- hmac: kisi:${env.KISI_WEBHOOK_KEY}`")
+	case a.name == "alias" && fl.keys["alias"].node == nil:
+		fl.errorf(a.node, "this file has no alias: that somebody could know")
 	case a.name == "header" && !headerName.MatchString(way.Name):
 		fl.errorf(a.node, "this is not the name of a header")
 	default:
@@ -98,14 +121,28 @@ func (fl *fileLoader) secret(n *yaml.Node, what string) (relay.Secret, bool) {
 	if !ok {
 		return "", false
 	}
+	s, missing, ok := fl.reveal(n, text)
+	if missing != "" {
+		fl.unset(n, missing)
+		return "", false
+	}
+	return s, ok
+}
+
+func (fl *fileLoader) unset(n *yaml.Node, name string) {
+	fl.errorf(n, "the environment variable %s is not set, or empty", name)
+}
+
+// reveal puts the variables into a text. missing is the first that is not set, or empty.
+func (fl *fileLoader) reveal(n *yaml.Node, text string) (s relay.Secret, missing string, ok bool) {
 	found, unclosed := spans(text)
 	if unclosed >= 0 {
 		fl.errorf(n, "this ${ has no } that closes it")
-		return "", false
+		return "", "", false
 	}
 	if len(found) == 0 {
 		fl.errorf(n, "a secret does not belong into a file: put it into a variable and write ${env.NAME}")
-		return "", false
+		return "", "", false
 	}
 	var b strings.Builder
 	rs, end := []rune(text), 0
@@ -113,17 +150,18 @@ func (fl *fileLoader) secret(n *yaml.Node, what string) (relay.Secret, bool) {
 		m := envRef.FindStringSubmatch(f.inner)
 		if m == nil {
 			fl.errorf(n, "only ${env.NAME} can stand here")
-			return "", false
+			return "", "", false
 		}
 		v := fl.getenv(m[1])
-		if strings.TrimSpace(v) == "" {
-			fl.errorf(n, "the environment variable %s is not set, or empty", m[1])
-			return "", false
+		if strings.TrimSpace(v) == "" && missing == "" {
+			missing = m[1]
 		}
 		b.WriteString(string(rs[end:f.from]))
 		b.WriteString(v)
 		end = f.to
 	}
 	b.WriteString(string(rs[end:]))
-	return relay.Secret(b.String()), true
+	return relay.Secret(b.String()), missing, true
 }
+
+func isTrue(n *yaml.Node) bool { return n.Tag == "!!bool" && plainOf(n, n.Value) == true }

@@ -16,7 +16,9 @@ import (
 type ruleFile struct {
 	src     *source
 	trigger relay.Trigger
+	from    *yaml.Node     // what the file says of its adapter; nil if nothing
 	zone    *time.Location // nil if the file names none
+	closed  Errors         // ways in that nobody can take, though nothing is wrong with the file
 
 	id, booking, version, cancelled *expression // nil if the file has none
 
@@ -61,9 +63,9 @@ type rule struct {
 }
 
 var (
-	fileKeys = []string{"trigger", "from", "auth", "timezone", "id", "booking", "version", "cancelled", "limits", "tables", "let", "respond", "rules"}
+	fileKeys = []string{"trigger", "from", "auth", "allow_ip", "alias", "timezone", "id", "booking", "version", "cancelled", "limits", "tables", "let", "respond", "rules"}
 	ruleKeys = []string{"name", "when", "each", "let", "at", "expires", "if_unused", "needs", "do"}
-	authKeys = []string{"bearer", "basic", "header", "query", "none"}
+	authKeys = []string{"bearer", "basic", "header", "query", "hmac", "alias", "none"}
 
 	// answerFields are the fields of every answer, which respond must not hide.
 	answerFields = []string{"status", "event_id", "job_id", "rules", "actions", "group_link_id", "schedule_id", "error", "plan", "problems"}
@@ -77,6 +79,8 @@ type fileLoader struct {
 	*loader
 	f    *ruleFile
 	keys map[string]entry
+
+	unkeyed []unkeyed
 }
 
 // load makes a rule file of the keys of its document. shared are the tables of
@@ -114,34 +118,6 @@ func (fl *fileLoader) cancelNeedsBooking() {
 			fl.errorf(e.key, "%s needs booking: it says which booking is meant", name)
 		}
 	}
-}
-
-func (fl *fileLoader) head() {
-	if e, ok := fl.keys["trigger"]; ok {
-		if name, ok := fl.scalar(e.node, "trigger"); ok && !triggerName.MatchString(name) {
-			fl.errorf(e.node, "a trigger's name is part of its address: use letters, digits, - and _")
-		} else {
-			fl.f.trigger.Name = name
-		}
-	}
-	fl.f.trigger.From = "json"
-	if e, ok := fl.keys["from"]; ok {
-		if from, ok := fl.scalar(e.node, "from"); ok && from != "json" && from != "kisi" {
-			fl.errorf(e.node, `there is no adapter "%s"; there is json, which reads JSON, forms and query strings alike`, from)
-		} else {
-			fl.f.trigger.From = from
-		}
-	}
-	if e, ok := fl.keys["timezone"]; ok {
-		if name, ok := fl.scalar(e.node, "timezone"); ok {
-			zone, err := loadZone(name)
-			if err != nil {
-				fl.errorf(e.node, "%v", err)
-			}
-			fl.f.zone = zone
-		}
-	}
-	fl.auth()
 }
 
 func (fl *fileLoader) tables(shared map[string]any) {

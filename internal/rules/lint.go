@@ -77,6 +77,9 @@ type fileLint struct {
 }
 
 func (l *lint) file(f *ruleFile) {
+	for _, e := range f.closed {
+		l.say(e)
+	}
 	fl := &fileLint{lint: l, f: f, flow: &flow{
 		src: f.src, tables: map[string]*table{}, lets: map[string]*let{}, known: map[*let]reach{}, used: map[*let]bool{},
 		each: unknown(), say: l.say,

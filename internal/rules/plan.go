@@ -48,7 +48,13 @@ func (r *run) identify(ev relay.Event, p *relay.Plan) {
 	if p.EventID, err = r.identity(r.file.id); err != nil {
 		fail(err)
 	}
-	if r.file.id == nil {
+	switch {
+	case r.file.id != nil:
+	case r.file.trigger.From == fromKisi:
+		if p.EventID, err = r.uuid(ev); err != nil {
+			fail(err)
+		}
+	default:
 		p.EventID, _ = ev.Headers["Idempotency-Key"].(string)
 	}
 	if p.Booking, err = r.identity(r.file.booking); err != nil {

@@ -161,6 +161,10 @@ func (s *Set) add(fl *fileLoader) {
 			fl.errorf(fl.keys["trigger"].node, `the trigger "%s" is in %s already`, other, f.src.name)
 			return
 		}
+		if alias := fl.f.trigger.Alias; alias != "" && alias == f.trigger.Alias {
+			fl.errorf(fl.keys["alias"].key, "the trigger in %s has this alias already", f.src.name)
+			fl.src.hide(fl.errs[len(fl.errs)-1:], fl.keys["alias"].key.Line, fl.keys["alias"].key.Line)
+		}
 	}
 	s.files[name] = fl.f
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"doorhook/internal/relay"
 )
@@ -43,7 +44,9 @@ func Schema() []byte {
 func fileSchema() js {
 	known := js{
 		"trigger":  js{"type": []string{"string", "integer", "boolean"}, "minimum": 0, "pattern": triggerName.String()},
-		"from":     js{"enum": []string{"json", "kisi"}},
+		"from":     js{"enum": adapters()},
+		"allow_ip": js{"type": "array", "minItems": 1, "items": ref("text")},
+		"alias":    js{"type": "string", "pattern": "^/"},
 		"auth":     js{"anyOf": []js{ref("way"), {"type": "array", "minItems": 1, "items": ref("way"), "if": js{"contains": js{"required": []string{"none"}}}, "then": js{"maxItems": 1}}}},
 		"timezone": ref("text"),
 		"tables":   js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": js{"type": "object", "additionalProperties": ref("data")}},
@@ -56,7 +59,11 @@ func fileSchema() js {
 		"$schema": "http://json-schema.org/draft-07/schema#", "title": "doorhook rule file", "description": help("file"),
 		"type": "object", "properties": described("file", fileKeys, known), "additionalProperties": false,
 		"if": js{"required": []string{"trigger"}}, "then": js{"allOf": calledOrOwn()},
-		"else":         js{"minProperties": 1, "propertyNames": js{"enum": []string{"tables", "limits"}}},
+		"else": js{"minProperties": 1, "propertyNames": js{"enum": []string{"tables", "limits"}}},
+		"allOf": []js{
+			{"if": hasWay("alias"), "then": js{"required": []string{"alias"}}},
+			{"if": js{"required": []string{"from"}, "properties": js{"from": js{"const": fromKisi}}}, "then": js{"not": hasWay("none")}},
+		},
 		"dependencies": js{"cancelled": []string{"booking"}, "version": []string{"booking"}},
 		"definitions": js{
 			"text": js{"type": []string{"string", "number", "boolean"}, "pattern": notBlank},
@@ -75,6 +82,12 @@ func fileSchema() js {
 			"rule":      ruleSchema(),
 		},
 	}
+}
+
+// hasWay is a file that has this way in its auth.
+func hasWay(name string) js {
+	way := js{"type": "object", "required": []string{name}}
+	return js{"required": []string{"auth"}, "properties": js{"auth": js{"anyOf": []js{way, {"type": "array", "contains": way}}}}}
 }
 
 func limitsSchema() js {
@@ -129,9 +142,37 @@ func waySchema() js {
 			"basic":  named(js{}),
 			"header": named(js{"pattern": headerName.String()}),
 			"query":  named(js{"not": js{"enum": []string{"wait", "dry_run"}}}),
+			"hmac":   hmacSchema(secret),
+			"alias":  js{"const": true},
 			"none":   js{"const": true},
 		}),
 	}
+}
+
+// hmacSchema is a preset with its key, or all that a preset says.
+func hmacSchema(secret js) js {
+	header := js{"type": []string{"string", "number", "boolean"}, "pattern": headerName.String()}
+	return js{"anyOf": []js{
+		{"type": "string", "pattern": `^\s*(` + strings.Join(presets(), "|") + `)\s*:.*` + fromEnv},
+		{
+			"type": "object", "additionalProperties": false, "required": []string{"header", "secret"},
+			"properties": described("hmac", hmacKeys, js{
+				"header":    header,
+				"prefix":    js{"type": []string{"string", "number", "boolean"}, "pattern": notBlank, "not": js{"type": "string", "pattern": `\$\{`}},
+				"encoding":  js{"enum": hmacEncodings},
+				"timestamp": maps.Clone(header),
+				"tolerance": js{"type": "string", "allOf": []js{{"pattern": period}, {"pattern": "[1-9]"}}},
+				"scheme":    js{"enum": hmacSchemes, "default": relay.SignsBody},
+				"secret":    maps.Clone(secret),
+			}),
+			"dependencies": js{
+				"timestamp": js{"required": []string{"scheme"}, "properties": js{"scheme": js{"const": relay.SignsTimestampBody}}},
+				"tolerance": []string{"timestamp"},
+			},
+			"if":   js{"required": []string{"scheme"}, "properties": js{"scheme": js{"const": relay.SignsTimestampBody}}},
+			"then": js{"required": []string{"timestamp"}},
+		},
+	}}
 }
 
 func ruleSchema() js {

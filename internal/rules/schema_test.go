@@ -23,9 +23,9 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`only \$\{env\.NAME\} can stand here|takes a name, a colon and a secret`,                // texts with secrets
 	`is not a time|carries no zone|YAML takes|YAML reads|this is not YAML`,                  // how something is spelt
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
-	`environment variable`,                                // the environment
-	`address of a web server|an address has|another host`, // what an address is made of
-	`already|name of the one in line`,                     // what stands elsewhere
+	`environment variable`, // the environment
+	`is no address|an alias|address of a web server|an address has|another host`, // what an address is made of
+	`already|name of the one in line`,                                            // what stands elsewhere
 }, "|"))
 
 // TestSchemaAgrees holds the schema to the loader: what the schema refuses the
@@ -63,6 +63,9 @@ func TestSchemaAgrees(t *testing.T) {
 	}
 	check("two actions on one line", strings.Replace(everyKey, "unlock: {lock_id: 1}", "{unlock: {lock_id: 1}, group_link: {group_id: 2}}", 1))
 	check("anybody, and a secret", strings.Replace(everyKey, "- bearer:", "- none: true\n  - bearer:", 1))
+	check("anybody as Kisi", "trigger: t\nfrom: kisi\nauth: {none: true}\n")
+	check("Kisi, signed", "trigger: t\nfrom: kisi\nauth: [{hmac: \"kisi:${env.UNSET}\"}]\n")
+	check("an alias that is not there", "trigger: t\nauth: {alias: true}\n")
 	if _, err := Load(fstest.MapFS{"a.yaml": {Data: []byte(everyKey)}}, "rules", anySecret); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +86,11 @@ auth:
   - basic: zapier:${env.A}
   - header: {X-Token: "${env.A}"}
   - query: {token: "${env.A}"}
+  - hmac: github:${env.A}
+  - hmac: {header: X-S, prefix: s=, encoding: hex, timestamp: X-T, tolerance: 5m, scheme: timestamp.body, secret: "${env.A}"}
+  - alias: true
+allow_ip: [203.0.113.0/24, "2001:db8::1"]
+alias: /hooks/catch/1/${env.A}/
 id: payload.id
 booking: payload.booking
 version: payload.version
@@ -283,6 +291,7 @@ func TestSchemaHelps(t *testing.T) {
 	}
 	add("file", fileKeys)
 	add("auth", authKeys)
+	add("hmac", hmacKeys)
 	add("rule", ruleKeys)
 	add("limits", limitKeys)
 	add("do", kinds())

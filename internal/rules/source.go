@@ -116,7 +116,7 @@ var (
 	references = regexp.MustCompile(`\$\{[^}]*\}`)
 	names      = regexp.MustCompile(`[\w-]+\s*:`)
 	words      = regexp.MustCompile(`\w`)
-	authLine   = regexp.MustCompile(`^\s*(-\s*)?(auth|bearer|basic|header|query)\s*:`)
+	authLine   = regexp.MustCompile(`^\s*(-\s*)?(auth|bearer|basic|header|query|hmac|secret|alias)\s*:`)
 )
 
 // harmless reports whether a line of auth: shows nothing but names and ${…}, and so

@@ -30,6 +30,8 @@ func (rules) Trigger(name string) (relay.Trigger, bool) {
 	return relay.Trigger{Name: name, From: "json", Auth: auths}, auths != nil
 }
 
+func (rules) Alias(path string) (relay.Trigger, bool) { return relay.Trigger{}, false }
+
 func (rules) Plan(ev relay.Event) relay.Plan {
 	p := relay.Plan{Respond: []relay.NamedValue{{Name: "payload", Value: ev.Payload}}}
 	object, _ := ev.Payload.(map[string]any)
@@ -128,11 +130,11 @@ func TestContract(t *testing.T) {
 		{name: "wrong method", method: "DELETE", path: "/hooks/open", status: 405, want: problem("about:blank", "Method Not Allowed", 405, "the header Allow names the methods that can be used here")},
 		{
 			name: "wrong type", method: "POST", path: "/hooks/open", contentType: "text/html", body: "<p>", status: 415,
-			want: problem(urn+"unsupported", "Unsupported body", 415, "doorhook cannot read this kind of body: send JSON, a form or a query string, with its content type"),
+			want: problem(urn+"unsupported", "Unsupported body", 415, "doorhook cannot read this kind of body: send JSON, XML, a form or a query string, with its content type"),
 		},
 		{
-			name: "compressed", method: "POST", path: "/hooks/open", contentType: jsonType, body: "{}", header: []string{"Content-Encoding", "gzip"}, status: 415,
-			want: problem(urn+"unsupported", "Unsupported body", 415, "doorhook cannot read this kind of body: send it without a content encoding"),
+			name: "compressed", method: "POST", path: "/hooks/open", contentType: jsonType, body: "{}", header: []string{"Content-Encoding", "br"}, status: 415,
+			want: problem(urn+"unsupported", "Unsupported body", 415, "doorhook cannot read this kind of body: send it with the content encoding gzip, or without one"),
 		},
 		{
 			name: "a cancellation of nothing", method: "POST", path: "/hooks/open", contentType: jsonType, body: `{"do":"cancel"}`, status: 422,

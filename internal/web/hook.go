@@ -2,9 +2,12 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +23,15 @@ func hookMethods() []string {
 
 // hook serves POST, PUT and GET /hooks/{trigger}.
 func (s *Server) hook(c *fiber.Ctx) error {
-	req, err := requestOf(c)
+	req, err := s.requestOf(c)
 	if err != nil {
 		return err
 	}
 	noteOf(c).trigger = req.Trigger
+	return s.receive(c, req)
+}
+
+func (s *Server) receive(c *fiber.Ctx, req intake.Request) error {
 	wait, _ := req.Wait() // one that cannot be read is refused in its turn, after auth
 	ctx, cancel := context.WithTimeout(c.UserContext(), s.o.Timeout+min(wait, s.o.MaxWait))
 	defer cancel()
@@ -33,12 +40,30 @@ func (s *Server) hook(c *fiber.Ctx) error {
 		return err
 	}
 	n := noteOf(c)
-	n.event, n.outcome, n.problems = answer.EventID, string(answer.Status), answer.Errors
+	n.trigger, n.event, n.outcome, n.problems = cmp.Or(n.trigger, answer.Trigger), answer.EventID, string(answer.Status), answer.Errors
 	return c.JSON(answer)
 }
 
+// alias serves what no route is for: its address may be the alias of a trigger. It has
+// no name in the log.
+func (s *Server) alias(c *fiber.Ctx) error {
+	if !slices.Contains(hookMethods(), c.Method()) {
+		return c.Next()
+	}
+	req, err := s.requestOf(c)
+	req.Alias = string(c.Request().URI().PathOriginal())
+	if _, unknown := s.in.Allow(intake.Request{Alias: req.Alias}); errors.Is(unknown, intake.ErrUnknownTrigger) {
+		return c.Next()
+	}
+	noteOf(c).route = "alias"
+	if err != nil {
+		return err
+	}
+	return s.receive(c, req)
+}
+
 // requestOf copies everything: what c lends is overwritten by the next request.
-func requestOf(c *fiber.Ctx) (intake.Request, error) {
+func (s *Server) requestOf(c *fiber.Ctx) (intake.Request, error) {
 	req := intake.Request{
 		Trigger:     strings.Clone(c.Params("trigger")),
 		Method:      strings.Clone(c.Method()),
@@ -47,6 +72,7 @@ func requestOf(c *fiber.Ctx) (intake.Request, error) {
 		// Not c.Body, which unpacks compressed bodies without a limit.
 		Body: bytes.Clone(c.BodyRaw()),
 	}
+	req.From = s.caller(c.Context().RemoteIP(), req.Header["X-Forwarded-For"])
 	req.ContentEncoding = strings.Join(req.Header["Content-Encoding"], ", ")
 	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
 	if err != nil {
@@ -57,35 +83,72 @@ func requestOf(c *fiber.Ctx) (intake.Request, error) {
 }
 
 // strangerBody is how much a caller may send who has not shown that it may call. The
-// server makes room for as much as a request announces.
-const strangerBody = 4 << 10
+// server makes room for as much as a request announces. A caller who signs its body has to
+// send it first; far more than any of those who do is signerBody.
+const (
+	strangerBody = 4 << 10
+	signerBody   = 256 << 10
+)
 
 // limits is asked when the head of a request has come.
 func (s *Server) limits(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	n := h.ContentLength()
-	if n >= 0 && n <= strangerBody || s.allow(h) == nil {
+	if n := h.ContentLength(); n >= 0 && n <= strangerBody {
 		return fasthttp.RequestConfig{}
 	}
-	return fasthttp.RequestConfig{MaxRequestBodySize: strangerBody}
+	switch bySignature, err := s.allow(h); {
+	case err != nil:
+		return fasthttp.RequestConfig{MaxRequestBodySize: strangerBody}
+	case bySignature:
+		return fasthttp.RequestConfig{MaxRequestBodySize: min(signerBody, s.o.BodyLimit)}
+	}
+	return fasthttp.RequestConfig{}
+}
+
+// tooLarge is why a body with this head was not taken.
+func (s *Server) tooLarge(h *fasthttp.RequestHeader) error {
+	switch bySignature, err := s.allow(h); {
+	case errors.Is(err, intake.ErrUnauthorized):
+		req, _, _ := addressed(h)
+		s.in.Refuse(req)
+		return err
+	case err != nil:
+		return err
+	case bySignature:
+		return &tooLargeError{min(signerBody, s.o.BodyLimit)}
+	}
+	return &tooLargeError{s.o.BodyLimit}
 }
 
 // allow asks whether the request with this head may call its trigger, or the
-// operator's API.
-func (s *Server) allow(h *fasthttp.RequestHeader) error {
+// operator's API. bySignature says that only its body can show it.
+func (s *Server) allow(h *fasthttp.RequestHeader) (bySignature bool, err error) {
+	req, path, err := addressed(h)
+	if strings.HasPrefix(path, apiPath) {
+		return false, s.allowOperator(headerOf(h))
+	}
+	if err != nil {
+		return false, intake.ErrUnknownTrigger
+	}
+	return s.in.Allow(req)
+}
+
+// addressed is the request with this head, as it is for a trigger or an alias, and its
+// path.
+func addressed(h *fasthttp.RequestHeader) (req intake.Request, path string, err error) {
 	u := fasthttp.AcquireURI()
 	defer fasthttp.ReleaseURI(u)
 	if err := u.Parse(nil, h.RequestURI()); err != nil {
-		return intake.ErrUnknownTrigger
+		return req, "", err
 	}
-	if strings.HasPrefix(string(u.Path()), apiPath) {
-		return s.allowOperator(headerOf(h))
+	path = string(u.Path())
+	req = intake.Request{Method: string(h.Method()), Header: headerOf(h)}
+	if trigger, ok := strings.CutPrefix(path, "/hooks/"); ok && !strings.Contains(trigger, "/") {
+		req.Trigger = trigger
+	} else {
+		req.Alias = string(u.PathOriginal())
 	}
-	trigger, ok := strings.CutPrefix(string(u.Path()), "/hooks/")
-	query, err := url.ParseQuery(string(u.QueryString()))
-	if !ok || err != nil {
-		return intake.ErrUnknownTrigger
-	}
-	return s.in.Allow(intake.Request{Trigger: trigger, Method: string(h.Method()), Header: headerOf(h), Query: query})
+	req.Query, err = url.ParseQuery(string(u.QueryString()))
+	return req, path, err
 }
 
 func headerOf(h *fasthttp.RequestHeader) map[string][]string {

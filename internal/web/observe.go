@@ -19,6 +19,7 @@ import (
 // note is what a handler adds to the line its request leaves in the log.
 type note struct {
 	trigger, event, outcome string
+	route                   string   // of what has none of Fiber's
 	problems                []string // of rules and actions, as the answer has them
 }
 
@@ -70,7 +71,7 @@ func (s *Server) refuse(c *fiber.Ctx, err error) error {
 		drain(c.Context().Conn())
 		// After a chunked body fasthttp has forgotten the head.
 		if head := &c.Request().Header; len(head.RequestURI()) > 1 {
-			err = cmp.Or(s.allow(head), err)
+			err = s.tooLarge(head)
 		}
 	}
 	s.fail(c, err)
@@ -113,10 +114,17 @@ func drain(conn net.Conn) {
 // trigger's name, and so do query, headers and body: they carry credentials.
 func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err error) {
 	n := noteOf(c)
+	unlogged := 0
+	if errors.Is(err, intake.ErrUnauthorized) || errors.Is(err, intake.ErrForbidden) {
+		var now bool
+		if unlogged, now = s.quiet.turn(n.trigger, s.now()); !now {
+			return
+		}
+	}
 	level, status := slog.LevelInfo, c.Response().StatusCode()
 	attrs := []slog.Attr{
 		slog.String("method", strings.Clone(c.Method())),
-		slog.String("route", route),
+		slog.String("route", cmp.Or(n.route, route)),
 		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
@@ -133,6 +141,9 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err 
 		n.problems = u.Problems
 	}
 	attrs = append(attrs, slog.String("outcome", n.outcome))
+	if unlogged > 0 {
+		attrs = append(attrs, slog.Int("and_before", unlogged))
+	}
 	if len(n.problems) > 0 {
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.Any("problems", n.problems))

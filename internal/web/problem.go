@@ -34,6 +34,7 @@ func (s *Server) problemOf(err error) problem {
 		unreadable *intake.UnreadableError
 		undecided  *intake.UndecidedError
 		notReady   *notReadyError
+		tooLarge   *tooLargeError
 		edge       *fiber.Error
 	)
 	switch {
@@ -41,6 +42,12 @@ func (s *Server) problemOf(err error) problem {
 		return unreadableProblem(unreadable)
 	case errors.Is(err, intake.ErrUnauthorized):
 		return ours(http.StatusUnauthorized, "unauthorized", "Not authorized", intake.ErrUnauthorized.Error())
+	case errors.Is(err, intake.ErrForbidden):
+		return ours(http.StatusForbidden, "forbidden", "Forbidden", intake.ErrForbidden.Error())
+	case errors.As(err, &tooLarge):
+		return plain(http.StatusRequestEntityTooLarge, tooLarge.Error())
+	case errors.Is(err, intake.ErrTooLarge):
+		return plain(http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, intake.ErrUnknownTrigger):
 		return ours(http.StatusNotFound, "unknown-trigger", "Unknown trigger", intake.ErrUnknownTrigger.Error())
 	case errors.Is(err, intake.ErrUnsupported):
@@ -86,13 +93,20 @@ func (s *Server) edgeProblem(status int) problem {
 	case http.StatusRequestTimeout:
 		return plain(status, "the request did not arrive in time")
 	case http.StatusRequestEntityTooLarge:
-		return plain(status, fmt.Sprintf("the body is larger than %d bytes", s.o.BodyLimit))
+		return plain(status, (&tooLargeError{s.o.BodyLimit}).Error())
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return plain(status, fmt.Sprintf("the address and the headers are larger than %d bytes", headerLimit))
 	case http.StatusBadRequest:
 		return plain(status, "this is not a proper HTTP request")
 	}
 	return plain(status, "")
+}
+
+// tooLargeError says how much a caller may send.
+type tooLargeError struct{ most int }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("the body is larger than %d bytes", e.most)
 }
 
 func plain(status int, detail string) problem {

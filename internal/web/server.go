@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -21,8 +22,11 @@ import (
 // receiver is what happens behind the edge.
 type receiver interface {
 	Receive(ctx context.Context, req intake.Request) (intake.Answer, error)
-	// Allow reports whether a request may call its trigger, by its head alone.
-	Allow(req intake.Request) error
+	// Allow reports whether a request may call its trigger, by its head alone, or by
+	// the signature of its body, which is not there yet.
+	Allow(req intake.Request) (bySignature bool, err error)
+	// Refuse counts a request that is not received.
+	Refuse(req intake.Request)
 }
 
 // Options are the tunables of a Server. The zero value works.
@@ -35,6 +39,9 @@ type Options struct {
 	IdleTimeout time.Duration // between two requests on a connection; 60 s if unset
 	MaxConns    int           // connections at a time, each of which may hold a body; 512 if unset
 	Grace       time.Duration // for requests under way when Serve's context ends; 30 s if unset
+
+	// TrustedProxies say in X-Forwarded-For who calls; nobody else is believed.
+	TrustedProxies []netip.Prefix
 
 	AdminToken relay.Secret // what an operator shows; if it is blank, nobody is one
 
@@ -66,6 +73,8 @@ type Server struct {
 	o       Options
 	app     *fiber.App
 	ln      listener
+	quiet   quiet
+	now     func() time.Time
 	closing <-chan struct{} // closed when Shutdown is called
 	close   func()
 }
@@ -77,7 +86,7 @@ func New(in receiver, op relay.Operator, ready func(context.Context) error, o Op
 	// Callers that wait are told to stop waiting when the server closes. Fiber has
 	// no context that would say so.
 	base, stop := context.WithCancel(context.Background())
-	s := &Server{in: in, op: op, ready: ready, o: o.withDefaults(), closing: base.Done(), close: stop}
+	s := &Server{in: in, op: op, ready: ready, o: o.withDefaults(), closing: base.Done(), close: stop, now: time.Now}
 	s.app = fiber.New(s.config())
 	s.app.Use(func(c *fiber.Ctx) error {
 		c.SetUserContext(base)
@@ -114,6 +123,7 @@ func (s *Server) routes() {
 	s.app.Get("/livez", s.livez)
 	s.app.Get("/readyz", s.readyz)
 	s.operatorRoutes()
+	s.app.Use(s.alias) // last: it leaves alone what a route is for, and the answer 405 where one is for another method
 }
 
 // refuseOddMethods answers for methods that Fiber has never heard of and to which

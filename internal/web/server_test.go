@@ -35,16 +35,23 @@ func TestMain(m *testing.M) {
 type desk struct {
 	mu   sync.Mutex
 	kept []intake.Request
-	do   func(ctx context.Context, req intake.Request) (intake.Answer, error)
+
+	refused atomic.Int64
+	do      func(ctx context.Context, req intake.Request) (intake.Answer, error)
 }
 
 // Allow refuses whoever says that they are a stranger.
-func (d *desk) Allow(req intake.Request) error {
-	if len(req.Header["X-Stranger"]) > 0 {
-		return &intake.UnauthorizedError{Schemes: []string{"Bearer"}}
+func (d *desk) Allow(req intake.Request) (bySignature bool, err error) {
+	switch {
+	case req.Alias != "" && req.Alias != "/hooks/catch/1/abcdef":
+		return false, intake.ErrUnknownTrigger
+	case len(req.Header["X-Stranger"]) > 0:
+		return false, &intake.UnauthorizedError{Schemes: []string{"Bearer"}}
 	}
-	return nil
+	return len(req.Header["X-Signature"]) > 0, nil
 }
+
+func (d *desk) Refuse(intake.Request) { d.refused.Add(1) }
 
 func (d *desk) Receive(ctx context.Context, req intake.Request) (intake.Answer, error) {
 	d.mu.Lock()
@@ -417,6 +424,8 @@ func TestStrangersGetNoRoom(t *testing.T) {
 	}{
 		{"X-Stranger: yes\r\nContent-Length: 1000000", "401"},
 		{"X-Stranger: yes\r\nTransfer-Encoding: chunked", "413"},
+		{"X-Stranger: yes\r\nX-Signature: ab\r\nContent-Length: 5000", "401"},
+		{"X-Signature: ab\r\nContent-Length: 262145", "413"},
 		{"Content-Length: 2000000", "413"},
 	} {
 		conn, err := net.Dial("tcp", s.addr)
