@@ -8,7 +8,9 @@ import (
 // TestText: a secret is not in what is kept and shown, and nothing that somebody sent
 // can name one.
 func TestText(t *testing.T) {
-	getenv := func(name string) string { return map[string]string{"HOST": "hooks.example.com", "KEY": " s3cr3t\n"}[name] }
+	getenv := func(name string) string {
+		return map[string]string{"HOST": "hooks.example.com", "KEY": " s3cr3t\n"}[name]
+	}
 	tests := []struct {
 		name           string
 		text           Text

@@ -113,6 +113,10 @@ func (s *shelf) Find(context.Context, relay.Action, time.Time, []int64) relay.Ou
 	return relay.Outcome{Verdict: relay.OK}
 }
 
+func (s *shelf) Person(context.Context, int64) (*relay.Person, relay.Outcome) {
+	return nil, relay.Outcome{Verdict: relay.OK}
+}
+
 func (s *shelf) Locks(context.Context, relay.Action) relay.Outcome {
 	return relay.Outcome{Verdict: relay.OK, Locks: []int64{1}}
 }
