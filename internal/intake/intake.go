@@ -30,6 +30,9 @@ type Request struct {
 type rulebook interface {
 	Trigger(name string) (relay.Trigger, bool)
 	Plan(ev relay.Event) relay.Plan
+	// Has reports whether there are rules for a trigger, also for the one that nobody
+	// can call.
+	Has(trigger string) bool
 }
 
 // jobs is the part of the store that an event goes into.
@@ -47,6 +50,8 @@ type Options struct {
 
 	// Describe says in words what an action would ask of Kisi, for dry runs.
 	Describe func(relay.Action) []string
+	// Tell is told what people may want to know of; it must not wait. Nil is not told.
+	Tell func(relay.Happening)
 	// NewID draws the identity of an event; random if unset.
 	NewID func() string
 	// Pause lets a caller wait before the next look at its job, and reports whether
@@ -156,6 +161,7 @@ func (in *Intake) accept(ctx context.Context, ev relay.Event, p relay.Plan) (rel
 	if err != nil {
 		return relay.Receipt{}, fmt.Errorf("accept an event of trigger %s: %w", ev.Trigger, err)
 	}
+	in.tell(ev, p, receipt)
 	if p.Fatal { // the store has recorded it, so that it can be replayed with better rules
 		return relay.Receipt{}, undecided(p)
 	}

@@ -29,6 +29,8 @@ func (b book) Trigger(name string) (relay.Trigger, bool) {
 	return b.trigger, name == b.trigger.Name
 }
 
+func (b book) Has(name string) bool { return name == b.trigger.Name }
+
 func (b book) Plan(ev relay.Event) relay.Plan {
 	if b.saw != nil {
 		*b.saw = ev

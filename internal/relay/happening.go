@@ -29,15 +29,3 @@ const (
 func HappeningTypes() []string {
 	return []string{ActionDead, RevokeFailing, KisiUnreachable, KeyFailing, RulesRefused}
 }
-
-// Happening is what is told of l.
-func (l DeadLetter) Happening() Happening {
-	kind := ""
-	if l.Action != nil {
-		kind = string(l.Action.Kind)
-	}
-	return Happening{Type: ActionDead, ID: l.ID, At: l.At, Says: map[string]any{
-		"cause": string(l.Cause), "trigger": l.Trigger, "event_id": l.EventID, "job_id": l.JobID,
-		"rule": l.Rule, "action": kind, "error": l.Error,
-	}}
-}

@@ -30,6 +30,8 @@ func (rules) Trigger(name string) (relay.Trigger, bool) {
 	return relay.Trigger{Name: name, From: "json", Auth: auths}, auths != nil
 }
 
+func (rules) Has(string) bool { return true }
+
 func (rules) Plan(ev relay.Event) relay.Plan {
 	p := relay.Plan{Respond: []relay.NamedValue{{Name: "payload", Value: ev.Payload}}}
 	object, _ := ev.Payload.(map[string]any)

@@ -113,7 +113,7 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	h.Attempts++
 	if out.Verdict == relay.Rejected && s.op != find {
 		h.State = relay.Dead
-		l := letter(*j, s.want, causeOf(out.Err), out.Err, now)
+		l := letter(*j, s.want, causeOf(s, out.Err), out.Err, now)
 		return &l
 	}
 	if s.op != find || h.Unsure { // after a second look, what is wanted stands, whatever else may
@@ -122,7 +122,8 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	if s.op == create {
 		h.Served = out.Served
 	}
-	h.RetryAt = now.Add(max(backoff(s, now).Delay(h.Attempts, roll), min(out.After, maxWish)))
+	b := backoff(s, now)
+	h.RetryAt = now.Add(max(b.Delay(h.Attempts, roll), min(out.After, maxWish)))
 	if free := out.Free.Add(tidied); free.After(now) && free.Before(h.RetryAt) {
 		h.RetryAt = free
 	}
@@ -142,9 +143,10 @@ func backoff(s step, now time.Time) relay.Backoff {
 	return grantBackoff
 }
 
-// causeOf tells what an action was rejected by.
-func causeOf(err error) relay.Cause {
-	if errors.Is(err, relay.ErrLimit) || errors.Is(err, errFill) {
+// causeOf is why s was rejected.
+func causeOf(_ step, err error) relay.Cause {
+	switch {
+	case errors.Is(err, relay.ErrLimit), errors.Is(err, errFill):
 		return relay.ByRule
 	}
 	return relay.ByKisi

@@ -32,8 +32,8 @@ func (w *Worker) tellRevoke(j relay.Job, s step, out relay.Outcome, now time.Tim
 		Type: relay.RevokeFailing, At: now,
 		ID: fmt.Sprintf("%s:%s:%d:%s", j.ID, h.Action.Kind, s.object, now.UTC().Format("2006-01-02T15")),
 		Says: map[string]any{
-			"trigger": j.Trigger, "booking": j.Booking, "event_id": j.EventID, "job_id": j.ID, "rule": h.Action.Rule,
-			"action": string(h.Action.Kind), "object_id": strconv.FormatInt(s.object, 10), "failures": h.Revokes, "error": out.Err.Error(),
+			"trigger": j.Trigger, "event_id": j.EventID, "job_id": j.ID, "rule": h.Action.Rule, "action": string(h.Action.Kind),
+			"object": strconv.FormatInt(s.object, 10), "attempts": h.Revokes, "error": out.Err.Error(),
 		},
 	})
 }
