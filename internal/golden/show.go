@@ -55,10 +55,14 @@ func isDefault(k relay.Kind, f field) bool {
 func target(a relay.Action) (group, lock int64) {
 	id := func(name string) int64 {
 		v, _ := args(a).get(name)
-		n, _ := strconv.ParseInt(fmt.Sprint(v), 10, 64)
-		return n
+		return idOf(v)
 	}
 	return id("group_id"), id("lock_id")
+}
+
+func idOf(v any) int64 {
+	n, _ := strconv.ParseInt(fmt.Sprint(v), 10, 64)
+	return n
 }
 
 // requests are all that Kisi got, and what it refused.
@@ -98,7 +102,7 @@ func (w *world) standing() any {
 	for _, s := range w.kisi.Schedules() {
 		out = append(out, fields{{"schedule " + strconv.FormatInt(s.ID, 10), scheduleFields(s)}})
 	}
-	return out
+	return append(out, w.roles()...)
 }
 
 func scheduleFields(s kisifake.Schedule) fields {

@@ -3,6 +3,7 @@ package kisifake
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -113,13 +114,11 @@ func (s *Server) userBody(u User) map[string]any {
 		created, _ = stamp(u.CreatedAt).(string)
 	}
 	body := userRef(u)
-	for name, value := range map[string]any{
+	maps.Copy(body, map[string]any{
 		"created_at": created, "updated_at": created, "metadata": map[string]any{}, "image": nil, "otp_required_for_login": false,
 		"password_flow_enabled": false, "access_enabled": true, "last_accessed_at": nil, "scim_access_enabled": nil, "notes": nil,
 		"organization_id": organizationID, "confirmed": true, "groups_count": len(groups),
-	} {
-		body[name] = value
-	}
+	})
 	return body
 }
 
