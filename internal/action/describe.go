@@ -113,7 +113,8 @@ func ofNewUser(requests []Request) {
 		case len(requests) == 1: // the user is known by its id
 		case r.Method == http.MethodPost && strings.HasSuffix(r.URL, "/users"):
 			requests[i].For = "if there is no such user"
-		default:
+		case r.Method == http.MethodPost:
+			requests[i].For = "for the user"
 			requests[i].Body = strings.Replace(r.Body, `"assignee_id":1,`, `"assignee_id":USER,`, 1)
 		}
 	}

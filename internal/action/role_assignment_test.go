@@ -250,7 +250,7 @@ func TestDescribeRole(t *testing.T) {
 	want := []string{
 		"GET /users?email=Jo%40Example.com&limit=100&offset=0",
 		`if there is no such user: POST /users {"user":{"access_enabled":true,"confirm":true,"email":"Jo@Example.com","name":"Jo@Example.com","send_emails":false}}`,
-		fmt.Sprintf(give, "USER"),
+		"for the user: " + fmt.Sprintf(give, "USER"),
 	}
 	if diff := cmp.Diff(want, Describe(theRole())); diff != "" {
 		t.Errorf("by e-mail (-want +got):\n%s", diff)
