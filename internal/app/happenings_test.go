@@ -147,15 +147,20 @@ func (a alerting) Plan(ev relay.Event) relay.Plan {
 	return relay.Plan{Rules: []relay.Match{{Rule: "alert", Actions: []relay.Action{u}}}}
 }
 
+func loadRules(t *testing.T, text string) *rules.Set {
+	t.Helper()
+	set, err := rules.Load(fstest.MapFS{"t.yaml": {Data: []byte(text)}}, "rules", func(string) string { return canaryToken })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
 // tellsItself makes w a doorhook that tells its own trigger what happens.
 func (w *tower) tellsItself(lock int) {
 	w.t.Helper()
-	set, err := rules.Load(fstest.MapFS{"t.yaml": {Data: []byte(testRules)}}, "rules", func(string) string { return canaryToken })
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	n := newHappenings(slog.New(slog.NewTextHandler(w.log, nil)))
-	w.in = intake.New(alerting{set, lock}, w.store, intake.Options{Tell: n.tell})
+	w.in = intake.New(alerting{loadRules(w.t, testRules), lock}, w.store, intake.Options{Tell: n.tell})
 	n.hand = w.in.Happened
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var wg sync.WaitGroup

@@ -11,6 +11,9 @@ import (
 // errFill says that a rule, and not Kisi, is why an action cannot be carried out.
 var errFill = errors.New("it cannot be computed for the person behind the event")
 
+// errPerson says that Kisi, and not whoever a message is for, is why it is not sent.
+var errPerson = errors.New("ask Kisi who is behind the event")
+
 // create makes what a asks for. What is left for later is computed for each attempt
 // anew: what is kept stays as it was asked for.
 func (w *Worker) create(ctx context.Context, a relay.Action) relay.Outcome {
@@ -27,6 +30,7 @@ func (w *Worker) create(ctx context.Context, a relay.Action) relay.Outcome {
 func (w *Worker) fill(ctx context.Context, a relay.Action) (relay.Action, relay.Outcome) {
 	person, out := w.doer.Person(ctx, a.Later.User)
 	if out.Verdict != relay.OK {
+		out.Err = fmt.Errorf("%w: %w", errPerson, out.Err)
 		return a, out
 	}
 	if w.opts.Fill == nil {

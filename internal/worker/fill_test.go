@@ -77,7 +77,7 @@ func TestFill(t *testing.T) {
 		{"nobody", nobody, fill, `{"text":"nobody"}`, relay.Done, "", ""},
 		{"Kisi does not answer", says(relay.Retry), fill, "", relay.Retrying, "", "Kisi says retry"},
 		{"Kisi is down", says(relay.Untried), fill, "", relay.Waiting, "", "Kisi says untried"},
-		{"Kisi does not tell", says(relay.Rejected), fill, "", relay.Dead, relay.ByKisi, "Kisi says rejected"},
+		{"Kisi does not tell", says(relay.Rejected), fill, "", relay.Dead, relay.ByKisi, "ask Kisi who is behind the event: Kisi says rejected"},
 		{"the rule fails", known, broken, "", relay.Dead, relay.ByRule, "t.yaml:3:7: no"},
 		{"nobody can fill it", known, nil, "", relay.Dead, relay.ByRule, "cannot be computed"},
 	}
