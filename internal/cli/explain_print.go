@@ -330,16 +330,6 @@ func (x explained) action(p painter, a relay.Action, r requested) {
 	}
 }
 
-// noteOn says what r is made for, and what stands in it for an id that is not known yet.
-func noteOn(r action.Request) string {
-	for _, place := range []string{"LOCK", "USER"} {
-		if strings.Contains(r.Body, `_id":`+place+`,`) {
-			return r.For + ", whose id takes the place of " + place
-		}
-	}
-	return r.For
-}
-
 // title says what an action is about, without when.
 func title(a relay.Action) string {
 	var args struct {
@@ -379,4 +369,14 @@ func window(clock rules.Clock, a relay.Action) string {
 		return "until " + clock.Time(a.Ends)
 	}
 	return clock.Window(starts, a.Ends) + ", " + rules.Length(a.Ends.Sub(starts))
+}
+
+// noteOn says what r is made for, and what stands in it for an id that is not known yet.
+func noteOn(r action.Request) string {
+	for _, place := range []string{"LOCK", "USER"} {
+		if strings.Contains(r.Body, `_id":`+place+`,`) {
+			return r.For + ", whose id takes the place of " + place
+		}
+	}
+	return r.For
 }
