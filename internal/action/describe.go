@@ -20,7 +20,7 @@ type Caller struct{ URL, Integration, Contact, UserAgent string }
 
 // Request is a request to Kisi, without the secret.
 type Request struct {
-	For    string      `json:"for,omitempty"` // what it is repeated for, or when it is made
+	For    string      `json:"for,omitempty"` // what it is repeated for, or waits for
 	Method string      `json:"method"`
 	URL    string      `json:"url"`
 	Header http.Header `json:"headers"`

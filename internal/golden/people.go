@@ -1,6 +1,7 @@
 package golden
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -45,4 +46,9 @@ func (w *world) roles() []any {
 		})}})
 	}
 	return out
+}
+
+func idOf(v any) int64 {
+	n, _ := strconv.ParseInt(fmt.Sprint(v), 10, 64)
+	return n
 }

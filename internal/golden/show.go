@@ -60,11 +60,6 @@ func target(a relay.Action) (group, lock int64) {
 	return id("group_id"), id("lock_id")
 }
 
-func idOf(v any) int64 {
-	n, _ := strconv.ParseInt(fmt.Sprint(v), 10, 64)
-	return n
-}
-
 // requests are all that Kisi got, and what it refused.
 func (w *world) requests() any {
 	out := []any{}

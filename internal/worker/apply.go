@@ -124,23 +124,8 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	}
 	b := backoff(s, now)
 	h.RetryAt = now.Add(max(b.Delay(h.Attempts, roll), min(out.After, maxWish)))
-	if free := out.Free.Add(tidied); free.After(now) && free.Before(h.RetryAt) {
-		h.RetryAt = free
-	}
+	h.RetryAt = whenFree(out, now, h.RetryAt)
 	return nil
-}
-
-// tidied is how long after the end of its window an object is deleted, about.
-const tidied = 5 * time.Second
-
-// backoff is how attempts at s are spread. What is looked for may be a door that nobody
-// wants open; what Kisi gives only once may become free at any time, and its window may
-// have begun.
-func backoff(s step, now time.Time) relay.Backoff {
-	if s.op == find || s.want.Kind.Exclusive() && !s.want.Starts().After(now.Add(soon)) {
-		return revokeBackoff
-	}
-	return grantBackoff
 }
 
 // causeOf is why s was rejected.
