@@ -22,6 +22,7 @@ type Doer struct {
 	kinds  map[relay.Kind]kind
 	kisi   *kisi.Client
 	groups *groupLocks
+	people *people
 }
 
 // kind is how one kind of action is done.
@@ -35,10 +36,12 @@ type kind interface {
 // New makes a Doer that talks to Kisi through c.
 func New(c *kisi.Client) *Doer {
 	groups := &groupLocks{kisi: c, now: time.Now, known: map[int64]knownLocks{}}
-	return &Doer{kisi: c, groups: groups, kinds: map[relay.Kind]kind{
-		relay.Unlock:    unlock{c},
-		relay.Schedule:  schedule{c},
-		relay.GroupLink: groupLink{c},
+	people := &people{kisi: c, now: time.Now, known: map[int64]knownPerson{}}
+	return &Doer{kisi: c, groups: groups, people: people, kinds: map[relay.Kind]kind{
+		relay.Unlock:         unlock{c},
+		relay.Schedule:       schedule{c},
+		relay.GroupLink:      groupLink{c},
+		relay.RoleAssignment: roleAssignment{c, time.Now},
 	}}
 }
 

@@ -20,7 +20,7 @@ type Caller struct{ URL, Integration, Contact, UserAgent string }
 
 // Request is a request to Kisi, without the secret.
 type Request struct {
-	For    string      `json:"for,omitempty"` // what it is repeated for
+	For    string      `json:"for,omitempty"` // what it is repeated for, or waits for
 	Method string      `json:"method"`
 	URL    string      `json:"url"`
 	Header http.Header `json:"headers"`
@@ -92,6 +92,9 @@ func (c Caller) Requests(ctx context.Context, a relay.Action) ([]Request, error)
 	a.Limits = nil // nothing is asked here, so nothing is known to forbid it
 	if !expand {
 		own, err := c.record(func(d *Doer) relay.Outcome { return d.Create(ctx, a) })
+		if a.Kind == relay.RoleAssignment {
+			ofNewUser(own)
+		}
 		return append(asked, own...), err
 	}
 	each, err := c.Requests(ctx, a.Expand([]int64{1})[0])
@@ -101,6 +104,20 @@ func (c Caller) Requests(ctx context.Context, a relay.Action) ([]Request, error)
 		asked = append(asked, r)
 	}
 	return asked, err
+}
+
+// ofNewUser says what of requests depends on whether there is a user already.
+func ofNewUser(requests []Request) {
+	for i, r := range requests {
+		switch {
+		case len(requests) == 1: // the user is known by its id
+		case r.Method == http.MethodPost && strings.HasSuffix(r.URL, "/users"):
+			requests[i].For = "if there is no such user"
+		case r.Method == http.MethodPost:
+			requests[i].For = "for the user"
+			requests[i].Body = strings.Replace(r.Body, `"assignee_id":1,`, `"assignee_id":USER,`, 1)
+		}
+	}
 }
 
 func (c Caller) record(do func(*Doer) relay.Outcome) ([]Request, error) {

@@ -87,9 +87,12 @@ func final(e *kisi.Error) bool {
 	return e.Status >= 300 && e.Status < 500
 }
 
-func gone(err error) bool {
-	var e *kisi.Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound && !e.Unsent
+func gone(err error) bool { return answered(err, http.StatusNotFound) }
+
+// answered reports whether Kisi said status to the request itself.
+func answered(err error, status int) bool {
+	e, ok := errors.AsType[*kisi.Error](err)
+	return ok && e.Status == status && !e.Unsent
 }
 
 func unpack(err error) (*kisi.Error, relay.Outcome) {

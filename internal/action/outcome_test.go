@@ -19,6 +19,10 @@ func steps(ctx context.Context, d *Doer) map[string]func() relay.Outcome {
 	return map[string]func() relay.Outcome{
 		"make a schedule":   func() relay.Outcome { return d.Create(ctx, theSchedule()) },
 		"make a link":       func() relay.Outcome { return d.Create(ctx, theLink()) },
+		"make a role":       func() relay.Outcome { return d.Create(ctx, theRole()) },
+		"revoke a role":     func() relay.Outcome { return d.Revoke(ctx, theRole(), 1) },
+		"find a role":       func() relay.Outcome { return d.Find(ctx, theRole(), starts, nil) },
+		"ask for a person":  func() relay.Outcome { _, out := d.Person(ctx, 77); return out },
 		"unlock":            func() relay.Outcome { return d.Create(ctx, theUnlock()) },
 		"change a schedule": func() relay.Outcome { return d.Change(ctx, theSchedule(), 1) },
 		"revoke a schedule": func() relay.Outcome { return d.Revoke(ctx, theSchedule(), 1) },

@@ -39,6 +39,8 @@ type App struct {
 	ln     net.Listener
 	useKey time.Duration
 
+	happenings *happenings
+
 	reloader *reloader
 	reload   <-chan os.Signal
 }
@@ -54,7 +56,7 @@ func New(ctx context.Context, s Settings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{log: s.Log, useKey: s.Kisi.UseKey, reload: s.Reload}
+	a := &App{log: s.Log, useKey: s.Kisi.UseKey, reload: s.Reload, happenings: newHappenings(s.Log)}
 	if err := a.build(ctx, s, set); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -75,16 +77,21 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{
 		Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy,
 		Limits: func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) },
+		Tell:   a.happenings.tell,
 	})
 	if err != nil {
 		return err
 	}
-	in := intake.New(set, a.store, intake.Options{Describe: action.Describe, BodyLimit: s.BodyLimit, MaxAge: cmp.Or(s.Dedup, week)})
+	in := intake.New(set, a.store, intake.Options{
+		Describe: action.Describe, Tell: a.happenings.tell, BodyLimit: s.BodyLimit, MaxAge: cmp.Or(s.Dedup, week),
+	})
+	a.happenings.hand = in.Happened
 	a.reloader = newReloader(s, set, func(set *rules.Set) {
 		in.Use(set)
 		a.announceRules(set)
 		a.announceGone(set)
 	})
+	a.reloader.tell = a.happenings.tell
 	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
 	proxies, err := s.proxies()
 	if err != nil {
@@ -117,10 +124,20 @@ func (s Settings) kisiOptions(st *store.Store) kisi.Options {
 
 func (a *App) ready(ctx context.Context) error { return a.store.Ping(ctx) }
 
+// unreachable says that Kisi does not answer: to several doorhooks at a time, or by and
+// by, it is one thing that happens.
+func unreachable(why error, now time.Time) relay.Happening {
+	return relay.Happening{
+		Type: relay.KisiUnreachable, ID: now.UTC().Truncate(10 * time.Minute).Format(time.RFC3339), At: now,
+		Says: map[string]any{"error": why.Error()},
+	}
+}
+
 // kisiDown is told once that Kisi is down, and once that it is up again.
 func (a *App) kisiDown(down bool, why error) {
 	if down {
 		a.log.Error("kisi does not answer: what is due waits", "err", why)
+		a.happenings.tell(unreachable(why, time.Now()))
 		return
 	}
 	a.log.Info("kisi answers again")
@@ -186,11 +203,19 @@ func (a *App) Run(ctx context.Context) error {
 		a.reloader.watch(working, a.reload)
 	}()
 	if a.useKey > 0 {
-		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log) })
+		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log, a.happenings.tell) })
 	}
+	telling, hush := context.WithCancel(context.WithoutCancel(ctx))
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		a.happenings.run(telling)
+	}()
 	err := a.web.Serve(ctx, a.ln)
 	stop()
 	wg.Wait()
+	hush() // after all that have something to tell, and before the store
+	<-told
 	select {
 	case <-watched:
 	case <-time.After(time.Second): // a network drive that hangs is not waited for: a look leaves nothing to save

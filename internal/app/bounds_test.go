@@ -167,6 +167,10 @@ func (*latch) Find(context.Context, relay.Action, time.Time, []int64) relay.Outc
 	return relay.Outcome{Verdict: relay.OK}
 }
 
+func (*latch) Person(context.Context, int64) (*relay.Person, relay.Outcome) {
+	return nil, relay.Outcome{Verdict: relay.OK}
+}
+
 func (*latch) Locks(context.Context, relay.Action) relay.Outcome {
 	return relay.Outcome{Verdict: relay.OK}
 }

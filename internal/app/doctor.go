@@ -129,9 +129,10 @@ type uses struct {
 
 // needs are what an action is made with, and what it is looked for with.
 var needs = map[relay.Kind][]kisi.Permission{
-	relay.Unlock:    {kisi.UnlockLocks},
-	relay.Schedule:  {kisi.WriteSchedules, kisi.ReadSchedules},
-	relay.GroupLink: {kisi.WriteGroupLinks, kisi.ReadGroupLinks},
+	relay.Unlock:         {kisi.UnlockLocks},
+	relay.Schedule:       {kisi.WriteSchedules, kisi.ReadSchedules},
+	relay.GroupLink:      {kisi.WriteGroupLinks, kisi.ReadGroupLinks},
+	relay.RoleAssignment: {kisi.WriteRoles, kisi.ReadRoles, kisi.ReadUsers, kisi.WriteUsers},
 }
 
 // usesOf is what set depends on; nothing if it is nil.
@@ -151,8 +152,10 @@ func usesOf(set *rules.Set) uses {
 	if set.Asks(relay.Schedule, "group_id") {
 		u.needs[kisi.ReadGroupLocks] = relay.Schedule
 	}
-	if set.Guards(relay.GroupLink) {
-		u.needs[kisi.ReadGroupLocks] = relay.GroupLink
+	for _, kind := range []relay.Kind{relay.GroupLink, relay.RoleAssignment} {
+		if set.Guards(kind) {
+			u.needs[kisi.ReadGroupLocks] = kind
+		}
 	}
 	return u
 }

@@ -13,6 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"doorhook/internal/kisi/kisifake"
+	"doorhook/internal/relay"
+	"doorhook/internal/rules"
 	"doorhook/internal/worker"
 )
 
@@ -23,6 +25,7 @@ type message struct {
 	cancelled bool
 	lock      int    // 0 wants none
 	email     string // "" wants none
+	member    bool   // whether somebody is let into a group
 	hour      int
 }
 
@@ -41,6 +44,9 @@ func (m message) payload(booking string) map[string]any {
 	if m.email != "" {
 		p["email"] = m.email
 	}
+	if m.member {
+		p["member"] = booking + "@example.com"
+	}
 	return p
 }
 
@@ -52,6 +58,9 @@ func (m message) stands() []string {
 	}
 	if m.lock != 0 && !m.cancelled {
 		all = append(all, fmt.Sprintf("schedule of %d from %d", m.lock, m.hour))
+	}
+	if m.member && !m.cancelled {
+		all = append(all, fmt.Sprintf("role from %d", m.hour))
 	}
 	return all
 }
@@ -103,6 +112,7 @@ func inTheEnd(t *testing.T, mail []parcel, faults []kisifake.Fault) map[string][
 	synctest.Test(t, func(t *testing.T) {
 		w := newTower(t, testRules)
 		defer w.close()
+		w.in.Use(memberRules{loadRules(t, testRules)})
 		w.work(func(o *worker.Options, _ *heldDoer) { o.Poll = time.Hour })
 		for _, f := range faults {
 			w.fake.Fail(f)
@@ -120,11 +130,38 @@ func inTheEnd(t *testing.T, mail []parcel, faults []kisifake.Fault) map[string][
 			booking := strings.Fields(s.Name)[1]
 			stands[booking] = append(stands[booking], fmt.Sprintf("schedule of %d from %d", s.ScheduleableID, s.StartsAt.Hour()))
 		}
+		users := map[int64]string{}
+		for _, u := range w.fake.Users() {
+			users[u.ID], _, _ = strings.Cut(u.Email, "@")
+		}
+		for _, r := range w.fake.RoleAssignments() {
+			stands[users[r.AssigneeID]] = append(stands[users[r.AssigneeID]], fmt.Sprintf("role from %d", r.ValidFrom.Hour()))
+		}
 		for _, cause := range w.letters() {
 			stands["dead letters"] = append(stands["dead letters"], string(cause))
 		}
 	})
 	return stands
+}
+
+// memberRules are rules that also let a member into a group.
+type memberRules struct{ *rules.Set }
+
+func (r memberRules) Plan(ev relay.Event) relay.Plan {
+	p := r.Set.Plan(ev)
+	payload, _ := ev.Payload.(map[string]any)
+	if payload["member"] == nil {
+		return p
+	}
+	at := func(name string) time.Time {
+		t, _ := time.Parse(time.RFC3339, fmt.Sprint(payload[name]))
+		return t
+	}
+	a := relay.Action{Key: "member#0", Rule: "member", Kind: relay.RoleAssignment, Ends: at("end"), NotAfter: at("end"), Args: relay.Encode(map[string]any{
+		"group_id": 32693, "email": payload["member"], "role_id": "group_basic", "notify": false, "valid_from": at("start"), "valid_until": at("end"),
+	})}
+	p.Rules = append(p.Rules, relay.Match{Rule: a.Rule, Actions: []relay.Action{a}, Place: len(p.Rules)})
+	return p
 }
 
 // drawMessages draws the messages of one booking, some of them more than once. Three kinds of sender are out there: one numbers what it sends, one does not, and
@@ -136,6 +173,7 @@ func drawMessages(t *rapid.T) []message {
 		m := message{event: fmt.Sprint(n), version: n + 1, hour: rapid.IntRange(10, 12).Draw(t, "hour")}
 		m.lock = rapid.SampledFrom([]int{0, 22281, 22281, 22282}).Draw(t, "lock")
 		m.email = rapid.SampledFrom([]string{"", "a@example.com", "a@example.com", "b@example.com"}).Draw(t, "email")
+		m.member = rapid.Bool().Draw(t, "member")
 		if kind == "unnumbered" {
 			m.version = 0
 		}

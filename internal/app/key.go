@@ -25,7 +25,7 @@ type keyed interface {
 
 // useKey uses the key now and every so often, until ctx ends. It logs when the key
 // stops working and when it works again, and not every time.
-func useKey(ctx context.Context, k keyed, every time.Duration, log *slog.Logger) {
+func useKey(ctx context.Context, k keyed, every time.Duration, log *slog.Logger, tell func(relay.Happening)) {
 	const works, refused, unknown = "works", "refused", "unknown"
 	ctx = relay.WithPriority(ctx, relay.Whenever)
 	for was := works; ; {
@@ -48,6 +48,7 @@ func useKey(ctx context.Context, k keyed, every time.Duration, log *slog.Logger)
 			log.InfoContext(ctx, "kisi takes the key again")
 		case is == refused:
 			log.ErrorContext(ctx, "kisi does not take the key: nothing opens until there is a new one", "err", err)
+			tell(failing(err, time.Now()))
 		default:
 			log.WarnContext(ctx, "the key for Kisi could not be tried", "err", err)
 		}
@@ -59,5 +60,12 @@ func useKey(ctx context.Context, k keyed, every time.Duration, log *slog.Logger)
 			return
 		case <-t.C:
 		}
+	}
+}
+
+// failing says that Kisi does not take the key, which all doorhooks have.
+func failing(err error, now time.Time) relay.Happening {
+	return relay.Happening{
+		Type: relay.KeyFailing, ID: now.UTC().Format("2006-01-02T15"), At: now, Says: map[string]any{"error": err.Error()},
 	}
 }

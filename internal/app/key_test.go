@@ -80,7 +80,11 @@ func TestUseKey(t *testing.T) {
 				k, log := &keyring{start: time.Now(), answers: tt.answers}, &safeBuffer{}
 				ctx, cancel := context.WithTimeout(t.Context(), 12*hour+20*time.Minute)
 				defer cancel()
-				useKey(ctx, k, UseKey, slog.New(slog.NewTextHandler(log, nil)))
+				told := 0
+				useKey(ctx, k, UseKey, slog.New(slog.NewTextHandler(log, nil)), func(relay.Happening) { told++ })
+				if refusals := strings.Count(strings.Join(tt.log, " "), "ERROR"); told != refusals {
+					t.Errorf("told %d times, want %d", told, refusals)
+				}
 				if !slices.Equal(k.asked, tt.asked) || k.first {
 					t.Errorf("asked after %v, as if it were urgent: %v; want %v", k.asked, k.first, tt.asked)
 				}

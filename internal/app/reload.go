@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"doorhook/internal/relay"
 	"doorhook/internal/rules"
 )
 
@@ -31,6 +32,7 @@ type reloader struct {
 	fsys fs.FS
 	use  func(*rules.Set)
 	log  *slog.Logger
+	tell func(relay.Happening)
 
 	inUse  atomic.Pointer[rules.Set]
 	seen   string // what the files said at the last look
@@ -41,7 +43,7 @@ type reloader struct {
 func newReloader(s Settings, set *rules.Set, use func(*rules.Set)) *reloader {
 	r := &reloader{
 		load: func() (*rules.Set, error) { return rules.Load(s.Rules, s.RulesDir, s.Getenv) },
-		fsys: s.Rules, use: use, log: s.Log, seen: set.Revision(), judged: set.Revision(),
+		fsys: s.Rules, use: use, log: s.Log, tell: func(relay.Happening) {}, seen: set.Revision(), judged: set.Revision(),
 	}
 	r.inUse.Store(set)
 	return r
@@ -110,10 +112,20 @@ func (r *reloader) refuse(ctx context.Context, err error) {
 	for _, e := range bad {
 		r.log.ErrorContext(ctx, "mistake in the rules", "at", e.Place(), "err", e.Message)
 	}
+	r.tell(refused(err, r.judged, r.inUse.Load().Revision(), time.Now()))
 	if ok {
 		err = fmt.Errorf("mistakes: %d", len(bad))
 	}
 	r.log.ErrorContext(ctx, "the new rules are refused; the old ones stay in use", "revision", r.inUse.Load().Revision(), "err", err)
+}
+
+// refused says that rules that have changed, to what has the revision judged, are not
+// used. All doorhooks that read the same files find that out, and again each hour.
+func refused(err error, judged, inUse string, now time.Time) relay.Happening {
+	return relay.Happening{
+		Type: relay.RulesRefused, ID: judged + ":" + now.UTC().Format("2006-01-02T15"), At: now,
+		Says: map[string]any{"error": summary(err), "revision": inUse},
+	}
 }
 
 // summary is err in one line.

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -26,7 +25,6 @@ import (
 	"doorhook/internal/kisi"
 	"doorhook/internal/kisi/kisifake"
 	"doorhook/internal/relay"
-	"doorhook/internal/rules"
 	"doorhook/internal/store"
 	"doorhook/internal/worker"
 )
@@ -87,14 +85,11 @@ func inFakeTime(t *testing.T, f func(t *testing.T, w *tower)) {
 func newTower(t *testing.T, text string) *tower {
 	t.Helper()
 	w := &tower{t: t, log: &safeBuffer{}, fake: kisifake.New(kisifake.Options{Key: canaryKey, Rate: -1})}
-	set, err := rules.Load(fstest.MapFS{"t.yaml": {Data: []byte(text)}}, "rules", func(string) string { return canaryToken })
-	if err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	if w.store, err = store.Open(t.Context(), store.Options{Now: w.now}); err != nil {
 		t.Fatal(err)
 	}
-	w.in = intake.New(set, w.store, intake.Options{})
+	w.in = intake.New(loadRules(t, text), w.store, intake.Options{})
 	if w.kisi, err = kisi.New(kisi.Options{APIKey: canaryKey, Transport: wire{w.fake}}); err != nil {
 		t.Fatal(err)
 	}

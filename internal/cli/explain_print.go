@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"doorhook/internal/action"
 	"doorhook/internal/relay"
 	"doorhook/internal/rules"
 )
@@ -334,8 +335,8 @@ func (x explained) action(p painter, a relay.Action, r requested) {
 	}
 	for i, curl := range r.Curl {
 		p.gap()
-		if repeated := r.Requests[i].For; repeated != "" {
-			p.line(4, "# %s, whose id takes the place of LOCK", repeated)
+		if note := noteOn(r.Requests[i]); note != "" {
+			p.line(4, "# %s", note)
 		}
 		p.lines(4, curl)
 	}
@@ -398,4 +399,14 @@ func window(clock rules.Clock, a relay.Action) string {
 		return "until " + clock.Time(a.Ends)
 	}
 	return clock.Window(starts, a.Ends) + ", " + rules.Length(a.Ends.Sub(starts))
+}
+
+// noteOn says what r is made for, and what stands in it for an id that is not known yet.
+func noteOn(r action.Request) string {
+	for _, place := range []string{"LOCK", "USER"} {
+		if strings.Contains(r.Body, `_id":`+place+`,`) {
+			return r.For + ", whose id takes the place of " + place
+		}
+	}
+	return r.For
 }

@@ -55,8 +55,7 @@ func isDefault(k relay.Kind, f field) bool {
 func target(a relay.Action) (group, lock int64) {
 	id := func(name string) int64 {
 		v, _ := args(a).get(name)
-		n, _ := strconv.ParseInt(fmt.Sprint(v), 10, 64)
-		return n
+		return idOf(v)
 	}
 	return id("group_id"), id("lock_id")
 }
@@ -98,7 +97,7 @@ func (w *world) standing() any {
 	for _, s := range w.kisi.Schedules() {
 		out = append(out, fields{{"schedule " + strconv.FormatInt(s.ID, 10), scheduleFields(s)}})
 	}
-	return out
+	return append(out, w.roles()...)
 }
 
 func scheduleFields(s kisifake.Schedule) fields {

@@ -195,6 +195,7 @@ func (c story) options(actions []relay.Action) (o kisifake.Options, unknown int6
 	for _, id := range sorted(groups) {
 		o.Groups = append(o.Groups, kisifake.Group{ID: id, Locks: groups[id]})
 	}
+	o.Users = usersOf(actions)
 	o.Rate, o.EmailLinks = -1, -1
 	return o, 0
 }

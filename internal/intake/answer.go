@@ -21,6 +21,7 @@ type Answer struct {
 	Actions    int
 	GroupLinks []int64 // Kisi's ids
 	Schedules  []int64
+	Roles      []int64
 	Errors     []string
 	Respond    []relay.NamedValue
 
@@ -67,7 +68,7 @@ func (a *Answer) add(pr progress) {
 	if a.Status != relay.Duplicate {
 		a.Status = pr.status
 	}
-	a.GroupLinks, a.Schedules = pr.links, pr.schedules
+	a.GroupLinks, a.Schedules, a.Roles = pr.links, pr.schedules, pr.roles
 	for _, fault := range pr.faults {
 		if !slices.Contains(a.Errors, fault) {
 			a.Errors = append(a.Errors, fault)
@@ -102,6 +103,7 @@ func (a Answer) fields() []relay.NamedValue {
 		{Name: "actions", Value: a.Actions},
 		{Name: "group_link_id", Value: ids(a.GroupLinks)},
 		{Name: "schedule_id", Value: ids(a.Schedules)},
+		{Name: "role_assignment_id", Value: ids(a.Roles)},
 		{Name: "error", Value: text(strings.Join(a.Errors, "; "))},
 		{Name: "plan", Value: list(a.Plan)},
 		{Name: "problems", Value: list(a.Problems)},

@@ -36,6 +36,9 @@ type rulebook interface {
 	Trigger(name string) (relay.Trigger, bool)
 	Alias(path string) (relay.Trigger, bool)
 	Plan(ev relay.Event) relay.Plan
+	// Has reports whether there are rules for a trigger, also for the one that nobody
+	// can call.
+	Has(trigger string) bool
 }
 
 // jobs is the part of the store that an event goes into.
@@ -57,6 +60,8 @@ type Options struct {
 
 	// Describe says in words what an action would ask of Kisi, for dry runs.
 	Describe func(relay.Action) []string
+	// Tell is told what people may want to know of; it must not wait. Nil is not told.
+	Tell func(relay.Happening)
 	// NewID draws the identity of an event; random if unset.
 	NewID func() string
 	// NewUUID draws the identity of a call, for those who are told one.
@@ -222,6 +227,7 @@ func (in *Intake) accept(ctx context.Context, ev relay.Event, p relay.Plan) (rel
 	if err != nil {
 		return relay.Receipt{}, fmt.Errorf("accept an event of trigger %s: %w", ev.Trigger, err)
 	}
+	in.tell(ev, p, receipt)
 	return receipt, nil
 }
 

@@ -33,6 +33,8 @@ func (b book) Alias(path string) (relay.Trigger, bool) {
 	return b.trigger, b.trigger.Alias != "" && path == b.trigger.Alias.Reveal()
 }
 
+func (b book) Has(name string) bool { return name == b.trigger.Name }
+
 func (b book) Plan(ev relay.Event) relay.Plan {
 	if b.saw != nil {
 		*b.saw = ev

@@ -80,7 +80,7 @@ func (in *Intake) again(ctx context.Context, from archive, l relay.DeadLetter) (
 		return ev, p, false, fmt.Errorf("the event of dead letter %s: %w", l.ID, err)
 	}
 	rules := *in.rules.Load()
-	if _, ok := rules.Trigger(ev.Trigger); !ok {
+	if !rules.Has(ev.Trigger) {
 		return ev, p, false, cannot{relay.Failed, fmt.Sprintf("no rule file has the trigger %q any more", ev.Trigger)}
 	}
 	return ev, rules.Plan(ev), true, nil

@@ -23,6 +23,7 @@ type progress struct {
 	open      bool // something due is not settled yet
 	links     []int64
 	schedules []int64
+	roles     []int64
 	faults    []string
 }
 
@@ -113,6 +114,8 @@ func (pr *progress) count(kind relay.Kind, objects []int64) {
 		pr.links = append(pr.links, objects...)
 	case relay.Schedule:
 		pr.schedules = append(pr.schedules, objects...)
+	case relay.RoleAssignment:
+		pr.roles = append(pr.roles, objects...)
 	}
 }
 

@@ -95,6 +95,9 @@ func (e *Error) adviceOnRefusal() string {
 		if e.resource() == "logins" {
 			return "check KISI_EMAIL, KISI_PASSWORD and KISI_DOMAIN"
 		}
+		if e.resource() == "users" && e.reads() { // what Kisi documents in the place of a 403
+			return "Kisi does not know this key, or its user may not see users" + ownerOr + string(ReadUsers)
+		}
 		return "Kisi does not know this key, or no longer: make a new one in Kisi under My Account > API, as an organization owner, and set KISI_API_KEY"
 	case http.StatusForbidden:
 		return e.adviceOnForbidden()
@@ -110,17 +113,32 @@ func (e *Error) adviceOnRefusal() string {
 	return ""
 }
 
+// ownerOr goes before the name of a permission.
+const ownerOr = ": use the key of an organization owner or of a role with "
+
+// reads reports whether the request was to see something.
+func (e *Error) reads() bool { return strings.HasPrefix(e.Op, http.MethodGet+" ") }
+
 // adviceOnForbidden names the permission of a Kisi role that allows what was
 // asked. Source: OpenAPI, GET /roles; that the lack of one is a 403 is inferred.
 func (e *Error) adviceOnForbidden() string {
-	const owner = ": use the key of an organization owner or of a role with "
 	switch e.resource() {
 	case "schedules":
-		return "this API key may not manage schedules" + owner + "schedules_write"
+		return "this API key may not manage schedules" + ownerOr + "schedules_write"
 	case "group_links":
-		return "this API key may not manage group links" + owner + "group_links_write"
+		return "this API key may not manage group links" + ownerOr + "group_links_write"
+	case "role_assignments":
+		if e.reads() {
+			return "this API key may not see who has which role" + ownerOr + string(ReadRoles)
+		}
+		return "this API key may not manage who has which role" + ownerOr + string(WriteRoles)
+	case "users":
+		if e.reads() {
+			return "this API key may not see users" + ownerOr + string(ReadUsers)
+		}
+		return "this API key may not add users" + ownerOr + string(WriteUsers)
 	case "unlock":
-		return "this API key may not open this door" + owner + "locks_unlock"
+		return "this API key may not open this door" + ownerOr + "locks_unlock"
 	case "logins":
 		return "Kisi refuses this sign-in: it allows ten API logins per user, and none by password where single sign-on is required; use an API key instead"
 	}

@@ -25,10 +25,15 @@ const (
 // that there is more: taking a part for the whole would make an object doorhook
 // made look as if it were not there, and it would be made again.
 func list[T any](ctx context.Context, c *Client, path string, query url.Values, id func(T) int64) ([]T, error) {
+	return listBy(ctx, c, path, query, pageSize, id)
+}
+
+// listBy is list for a list whose pages Kisi keeps shorter.
+func listBy[T any](ctx context.Context, c *Client, path string, query url.Values, size int, id func(T) int64) ([]T, error) {
 	var all []T
 	seen := map[int64]bool{}
 	for offset := 0; offset <= maxOffset; {
-		page, total, err := listPage[T](ctx, c, path, query, offset)
+		page, total, err := listPage[T](ctx, c, path, query, size, offset)
 		if err != nil {
 			return nil, err
 		}
@@ -40,7 +45,7 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 		}
 		offset += len(page)
 		known := total >= 0
-		if len(page) == 0 || known && offset >= total || !known && len(page) < pageSize {
+		if len(page) == 0 || known && offset >= total || !known && len(page) < size {
 			return all, nil
 		}
 	}
@@ -50,8 +55,8 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values, 
 	}
 }
 
-func listPage[T any](ctx context.Context, c *Client, path string, query url.Values, offset int) (page []T, total int, err error) {
-	q := url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}}
+func listPage[T any](ctx context.Context, c *Client, path string, query url.Values, size, offset int) (page []T, total int, err error) {
+	q := url.Values{"limit": {strconv.Itoa(size)}, "offset": {strconv.Itoa(offset)}}
 	maps.Copy(q, query)
 	h, err := c.callHeader(ctx, request{method: http.MethodGet, path: path, query: q}, &page)
 	return page, collectionTotal(h), err

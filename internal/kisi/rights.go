@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
-	"time"
 )
 
 // Permission is something that a role in Kisi may allow, by Kisi's name for it.
@@ -20,6 +18,10 @@ const (
 	WriteSchedules  Permission = "schedules_write"
 	ReadGroupLocks  Permission = "group_locks_read"
 	UnlockLocks     Permission = "locks_unlock"
+	ReadUsers       Permission = "users_read"
+	WriteUsers      Permission = "users_write"
+	ReadRoles       Permission = "role_assignments_read"
+	WriteRoles      Permission = "role_assignments_write"
 )
 
 // Right is what a role allows the user of the key, and where.
@@ -58,16 +60,7 @@ func (c *Client) Rights(ctx context.Context) (Rights, error) {
 	if l.UserID == 0 {
 		return nil, &Error{Op: "GET /login", Status: http.StatusOK, Err: errors.New("the answer does not say whose login it is")}
 	}
-	type assignment struct {
-		ID         int64     `json:"id"`
-		RoleID     string    `json:"role_id"`
-		AppliesTo  string    `json:"applies_to_type"`
-		On         int64     `json:"applies_to_id"`
-		ValidFrom  time.Time `json:"valid_from"` // of a role in a group only
-		ValidUntil time.Time `json:"valid_until"`
-	}
-	of := url.Values{"assignee_type": {"User"}, "assignee_id": {itoa(l.UserID)}}
-	assigned, err := list(ctx, c, "/role_assignments", of, func(a assignment) int64 { return a.ID })
+	assigned, err := list(ctx, c, "/role_assignments", rolesOf(l.UserID), func(a RoleAssignment) int64 { return a.ID })
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +77,7 @@ func (c *Client) Rights(ctx context.Context) (Rights, error) {
 		for _, r := range roles {
 			now := c.now()
 			if r.ID == a.RoleID && !now.Before(a.ValidFrom) && (a.ValidUntil.IsZero() || now.Before(a.ValidUntil)) {
-				rights = append(rights, Right{Role: r.Name, AppliesTo: a.AppliesTo, ID: a.On, Permissions: r.Permissions})
+				rights = append(rights, Right{Role: r.Name, AppliesTo: a.AppliesToType, ID: a.AppliesToID, Permissions: r.Permissions})
 			}
 		}
 	}

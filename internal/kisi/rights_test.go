@@ -32,7 +32,7 @@ func TestRightsOfTheOwner(t *testing.T) {
 	for _, call := range s.Journal() {
 		asked = append(asked, call.Method+" "+call.Path+" "+call.Query)
 	}
-	want := []string{"GET /login ", "GET /role_assignments assignee_id=77&assignee_type=User&limit=250&offset=0", "GET /roles "}
+	want := []string{"GET /login ", "GET /role_assignments assignee_id=70&assignee_type=User&limit=250&offset=0", "GET /roles "}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}

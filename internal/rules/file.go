@@ -68,7 +68,7 @@ var (
 	authKeys = []string{"bearer", "basic", "header", "query", "hmac", "alias", "none"}
 
 	// answerFields are the fields of every answer, which respond must not hide.
-	answerFields = []string{"status", "event_id", "job_id", "rules", "actions", "group_link_id", "schedule_id", "error", "plan", "problems"}
+	answerFields = []string{"status", "event_id", "job_id", "rules", "actions", "group_link_id", "schedule_id", "role_assignment_id", "error", "plan", "problems"}
 
 	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 	triggerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"doorhook/internal/relay"
 )
@@ -300,9 +299,7 @@ func record(ev relay.Event, whole json.RawMessage, p relay.Plan, unkept bool) []
 	return append(fields, "event", string(whole))
 }
 
-// letters are the problems of a plan as dead letters. The id starts with what the
-// rules' author wrote and ends with what the sender did, so that no sender can
-// choose an id that replaces another event's letter.
+// letters are the problems of a plan as dead letters.
 func (s *Store) letters(ev relay.Event, whole json.RawMessage, p relay.Plan, job string) []relay.DeadLetter {
 	if len(p.Problems) == 0 {
 		return nil
@@ -310,17 +307,12 @@ func (s *Store) letters(ev relay.Event, whole json.RawMessage, p relay.Plan, job
 	if p.Fatal && p.Booking == "" { // it might have been a booking's
 		job = ""
 	}
-	again := map[string]int{}
 	out := make([]relay.DeadLetter, len(p.Problems))
-	for i, problem := range p.Problems {
-		rule := problem.Rule
-		if again[rule]++; again[rule] > 1 {
-			rule += "#" + strconv.Itoa(again[rule])
-		}
+	for i, id := range p.LetterIDs(ev) {
+		problem := &p.Problems[i]
 		out[i] = relay.DeadLetter{
-			ID: strings.Join([]string{ev.Trigger, "rule", rule, "event", ev.ID}, ":"),
-			At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job,
-			Rule: problem.Rule, Error: problem.Error(), Problem: &p.Problems[i], Revision: p.Revision,
+			ID: id, At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job,
+			Rule: problem.Rule, Error: problem.Error(), Problem: problem, Revision: p.Revision,
 		}
 	}
 	out[0].Event = whole

@@ -102,7 +102,7 @@ func placeOf(sum string) int {
 // of it again.
 func (s *Store) refusal(ev relay.Event, whole json.RawMessage, p relay.Plan, job string) (l relay.DeadLetter, text string, err error) {
 	l = relay.DeadLetter{
-		ID: strings.Join([]string{ev.Trigger, "limits", "event", ev.ID}, ":"),
+		ID: ev.RefusalID(),
 		At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job, Revision: p.Revision, Event: whole,
 		Error: fmt.Sprintf("%v.grants_per_minute: this trigger may grant %d actions in a minute, and with this event, which asks for %d, it would grant more; "+
 			"nothing of the event was taken in. If it is in order, replay it, or have it sent again, a minute later", relay.ErrLimit, p.GrantsPerMinute, len(p.Actions())),

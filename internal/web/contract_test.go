@@ -32,6 +32,8 @@ func (rules) Trigger(name string) (relay.Trigger, bool) {
 
 func (rules) Alias(path string) (relay.Trigger, bool) { return relay.Trigger{}, false }
 
+func (rules) Has(string) bool { return true }
+
 func (rules) Plan(ev relay.Event) relay.Plan {
 	p := relay.Plan{Respond: []relay.NamedValue{{Name: "payload", Value: ev.Payload}}}
 	object, _ := ev.Payload.(map[string]any)

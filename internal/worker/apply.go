@@ -48,7 +48,7 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 		retire(h)
 		switch {
 		case h.State == relay.Dead || h.State == relay.TooLate: // what gave up before stays given up
-		case !h.Action.Ends.IsZero() && now.After(h.Action.Ends): // tidied up, it stays done
+		case !h.Action.Ends.IsZero() && !now.Before(h.Action.Ends): // tidied up, it stays done
 		default:
 			h.State = relay.Waiting
 		}
@@ -113,22 +113,28 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	h.Attempts++
 	if out.Verdict == relay.Rejected && s.op != find {
 		h.State = relay.Dead
-		cause := relay.ByKisi
-		if errors.Is(out.Err, relay.ErrLimit) {
-			cause = relay.ByRule
-		}
-		l := letter(*j, s.want, cause, out.Err, now)
+		l := letter(*j, s.want, causeOf(s, out.Err), out.Err, now)
 		return &l
 	}
 	if s.op != find || h.Unsure { // after a second look, what is wanted stands, whatever else may
 		h.State = relay.Retrying
 	}
-	b := grantBackoff
-	if s.op == find { // what is looked for may be a door that nobody wants open
-		b = revokeBackoff
+	if s.op == create {
+		h.Served = out.Served
 	}
+	b := backoff(s, now)
 	h.RetryAt = now.Add(max(b.Delay(h.Attempts, roll), min(out.After, maxWish)))
+	h.RetryAt = whenFree(out, now, h.RetryAt)
 	return nil
+}
+
+// causeOf is why s was rejected.
+func causeOf(_ step, err error) relay.Cause {
+	switch {
+	case errors.Is(err, relay.ErrLimit), errors.Is(err, errFill):
+		return relay.ByRule
+	}
+	return relay.ByKisi
 }
 
 // revoked notes a revoke. It changes nothing about what is granted: the two rest by
@@ -210,7 +216,7 @@ func lookAgain(h *relay.Held, at time.Time) []relay.Lost {
 func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 	switch s.op {
 	case create:
-		h.Object, h.Unsure, h.State = out.Object, false, relay.Done
+		h.Object, h.Unsure, h.Served, h.State = out.Object, false, false, relay.Done
 	case find:
 		found(h, out.Object, now)
 	case resolve:

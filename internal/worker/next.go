@@ -43,7 +43,8 @@ type decision struct {
 //	want │ have      │ step
 //	yes  │ no        │ create, when its time has come
 //	yes  │ same      │ none
-//	yes  │ different │ change it; where Kisi cannot, create the new one, then revoke the old
+//	yes  │ different │ change it; where Kisi cannot, create the new one, then revoke the old,
+//	     │           │ or the other way round where Kisi refuses the new beside the old
 //	no   │ yes       │ revoke
 //	no   │ no        │ none
 func next(j *relay.Job, now time.Time, tidy time.Duration) decision {
@@ -248,7 +249,7 @@ func (v *view) standing(h *relay.Held, i int) {
 	if h.Action.Ends.IsZero() {
 		return
 	}
-	end := h.Action.Ends.Add(v.tidy)
+	end := h.Action.Ends.Add(v.tidyAfter(h.Action))
 	switch {
 	case end.After(v.now):
 		v.at(end)
@@ -257,14 +258,26 @@ func (v *view) standing(h *relay.Held, i int) {
 	}
 }
 
+// tidyAfter is how long after its window a is deleted. What Kisi gives only once goes at
+// the end of it: the next booking of the same person may be waiting for that.
+func (v *view) tidyAfter(a relay.Action) time.Duration {
+	if a.Kind.Exclusive() {
+		return 0
+	}
+	return v.tidy
+}
+
 // grant changes what is held into w, or makes w. If that keeps failing, what is
-// held goes: it may open a door that the booking has left.
+// held goes: it may open a door that the booking has left. What Kisi gives only once goes
+// before the new is made; if it cannot be deleted, the new is tried all the same.
 func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 	v.at(w.NotAfter)
-	if h.Attempts >= patience && h.Changes == v.job.Changes {
+	exclusive := w.Kind.Exclusive() && (h.Object != 0 || len(h.Old) > 0)
+	if exclusive || h.Attempts >= patience && h.Changes == v.job.Changes {
 		v.drop(h, i)
 	}
 	switch {
+	case exclusive && h.Revokes < patience:
 	case v.resting(h):
 	case h.Object != 0 && w.Kind.Changeable():
 		v.offer(step{op: change, want: w, held: i, object: h.Object})
@@ -274,12 +287,13 @@ func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 }
 
 // tooLate marks w as never to be carried out. That is a dead letter, unless its
-// time was over when it was asked for: then nobody has to look at it.
+// time was over when it was asked for, or something else did as much: then nobody has
+// to look at it.
 func (v *view) tooLate(w relay.Action, h *relay.Held) {
 	if h.State == relay.TooLate {
 		return
 	}
-	if h.Attempts > 0 || w.NotAfter.After(v.job.ChangedAt) {
+	if !h.Served && (h.Attempts > 0 || w.NotAfter.After(v.job.ChangedAt)) {
 		reason := fmt.Errorf("%s: it was too late at %s; the last attempt: %s", w.Kind, w.NotAfter.Format(time.RFC3339), cmp.Or(h.Error, "none was made"))
 		v.letters = append(v.letters, letter(*v.job, w, relay.ByRelay, reason, v.now))
 	}

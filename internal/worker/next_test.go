@@ -38,6 +38,14 @@ func link(key, email string) relay.Action {
 	return a
 }
 
+// role lets a user into group 5 from noon+1h on, for so many minutes.
+func role(key string, minutes int) relay.Action {
+	a := schedule(key, minutes)
+	a.Kind = relay.RoleAssignment
+	a.Args = relay.Encode(map[string]any{"group_id": 5, "user_id": 77, "valid_from": noon.Add(time.Hour), "valid_until": a.Ends})
+	return a
+}
+
 func unlockAt(at time.Time) relay.Action {
 	return relay.Action{Key: "u", Rule: "r", Kind: relay.Unlock, At: at, NotAfter: at.Add(time.Minute), Args: relay.Encode(map[string]any{"lock_id": 1})}
 }
@@ -89,6 +97,19 @@ func TestNext(t *testing.T) {
 			name: "the new link was rejected: the old one is not wanted all the same",
 			want: []relay.Action{link("l", "b@x")}, have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, State: relay.Dead, Changes: 1}}, op: revoke, obj: 9,
 		},
+		{name: "a role with another window: revoke the old one first", want: []relay.Action{role("a", 90)}, have: []relay.Held{stands(role("a", 60), 9)}, op: revoke, obj: 9},
+		{
+			name: "the old role cannot be taken back yet: wait with the new one",
+			want: []relay.Action{role("a", 90)}, have: []relay.Held{{Action: role("a", 60), Old: []int64{9}, Revokes: patience - 1, RevokeAt: soon, Changes: 1}}, when: soon,
+		},
+		{
+			name: "the old role cannot be taken back at all: try the new one all the same",
+			want: []relay.Action{role("a", 90)}, have: []relay.Held{{Action: role("a", 60), Old: []int64{9}, Revokes: patience, RevokeAt: soon, Changes: 1}}, op: create,
+		},
+		{name: "the old role is gone: give the new one", want: []relay.Action{role("a", 90)}, have: []relay.Held{{Action: role("a", 60), Changes: 1}}, op: create},
+		{name: "a role stands until its window is over", want: []relay.Action{role("a", 60)}, have: []relay.Held{stands(role("a", 60), 9)}, when: noon.Add(2 * time.Hour)},
+		{name: "the window of a role is over: it goes at once, others may wait for it", want: []relay.Action{role("a", 60)}, have: []relay.Held{stands(role("a", 60), 9)}, now: noon.Add(2 * time.Hour), op: revoke, obj: 9},
+		{name: "a role that was taken back at the end of its window: nothing", want: []relay.Action{role("a", 60)}, have: []relay.Held{stands(role("a", 60), 0)}, now: noon.Add(2 * time.Hour)},
 		{name: "moved to a lock of its own key: revoke before create", want: []relay.Action{schedule("s2", 60)}, have: []relay.Held{stands(schedule("s1", 30), 9)}, op: revoke, obj: 9},
 		{name: "not wanted any more: revoke", have: []relay.Held{stands(schedule("s", 60), 9)}, op: revoke, obj: 9},
 		{name: "cancelled before it was made: nothing", have: []relay.Held{{Action: schedule("s", 60), State: relay.Retrying}}},
@@ -188,8 +209,10 @@ func (k *site) comeTo(now time.Time) {
 		if l.at.After(now) {
 			return false
 		}
-		k.last++
-		k.objects[k.last] = l.action
+		if !k.taken(l.action) {
+			k.last++
+			k.objects[k.last] = l.action
+		}
 		return true
 	})
 }
@@ -218,12 +241,25 @@ func (k *site) do(j relay.Job, s step, fault string) relay.Outcome {
 	return out
 }
 
+// taken reports whether a is of a kind that Kisi gives once, and somebody has it.
+func (k *site) taken(a relay.Action) bool {
+	for _, o := range k.objects {
+		if o.Kind == a.Kind && a.Kind.Exclusive() {
+			return true
+		}
+	}
+	return false
+}
+
 func (k *site) effect(h relay.Held, s step, known []int64) relay.Outcome {
 	_, there := k.objects[s.object]
 	switch s.op {
 	case create:
 		if s.want.Kind == relay.Unlock {
 			return relay.Outcome{Verdict: relay.OK}
+		}
+		if k.taken(s.want) {
+			return relay.Outcome{Verdict: relay.Retry, Err: errors.New("409")}
 		}
 		k.last++
 		k.objects[k.last] = s.want
@@ -375,7 +411,7 @@ func drawWant(t *rapid.T, now time.Time) []relay.Action {
 	for i := range rapid.IntRange(0, 3).Draw(t, "wants") {
 		key := fmt.Sprintf("r#%d", i)
 		var a relay.Action
-		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
 		case 0:
 			a = schedule(key, rapid.IntRange(1, 3).Draw(t, "minutes")*30)
 		case 1:
@@ -386,6 +422,11 @@ func drawWant(t *rapid.T, now time.Time) []relay.Action {
 		case 3:
 			a = unlockAt(now.Add(time.Duration(rapid.IntRange(-2, 3).Draw(t, "unlock in minutes")) * time.Minute))
 			a.Key = key
+		case 4:
+			if slices.ContainsFunc(want, func(o relay.Action) bool { return o.Kind.Exclusive() }) {
+				continue // Kisi gives it once
+			}
+			a = role(key, rapid.IntRange(1, 3).Draw(t, "minutes")*30)
 		}
 		if a.Kind != relay.Unlock {
 			switch rapid.IntRange(0, 4).Draw(t, "when") {

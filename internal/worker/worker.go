@@ -38,6 +38,8 @@ type doer interface {
 	Find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome
 	// Locks are the locks of the group that a schedule is for.
 	Locks(ctx context.Context, a relay.Action) relay.Outcome
+	// Person is who has Kisi's id user; nil is nobody.
+	Person(ctx context.Context, user int64) (*relay.Person, relay.Outcome)
 }
 
 // Options tune a Worker. The zero value is a good one.
@@ -51,6 +53,13 @@ type Options struct {
 	// Limits are those that what a trigger asked for has to keep to now, whatever they
 	// were when it asked; false leaves those. Nil always does.
 	Limits func(trigger string) (*relay.Limits, bool)
+
+	// Fill computes what of a is left for later, with the person it needs; nil is nobody.
+	// Nil can fill nothing.
+	Fill func(ctx context.Context, a relay.Action, p *relay.Person) (relay.Action, error)
+
+	// Tell is told what people may want to know of; it must not wait. Nil is not told.
+	Tell func(relay.Happening)
 
 	// Roll draws a number in [0, 1), which says how long pauses are; random if nil.
 	Roll func() float64
@@ -264,6 +273,7 @@ func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time
 		a = s.want
 	}
 	l := apply(j, s, out, now(), w.opts.Roll())
+	w.tellRevoke(*j, s, out, now())
 	took := now().Sub(started)
 	if out.Verdict != relay.Untried {
 		j.Note(attempt(a, s, out, started, took))
@@ -342,7 +352,7 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 	case resolve:
 		return w.doer.Locks(ctx, want)
 	default:
-		return w.doer.Create(ctx, want)
+		return w.create(ctx, want)
 	}
 }
 
@@ -395,6 +405,7 @@ func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letter
 		w.log.WarnContext(ctx, "job could not be saved; it comes up again when its lease ends", "job", j.ID, "err", err)
 		return
 	}
+	w.tellLetters(letters)
 	if !when.IsZero() && when.Before(w.jobs.Now().Add(w.opts.Poll)) { // before we look the next time
 		select {
 		case w.again <- struct{}{}:

@@ -1,7 +1,6 @@
 package kisifake
 
 import (
-	"cmp"
 	"crypto/rand"
 	"net"
 	"net/http"
@@ -15,7 +14,7 @@ import (
 const maxAPILogins = 10
 
 // ownerID is the one user that all keys and logins belong to.
-const ownerID = 77
+const ownerID = 70
 
 // login is a secret that Kisi knows.
 type login struct {
@@ -143,11 +142,6 @@ func (s *Server) dropLogin(secret string) {
 	s.logins = slices.DeleteFunc(s.logins, func(l *login) bool { return l.secret == secret })
 }
 
-// owner is the user that all keys and logins belong to.
-func (s *Server) owner() map[string]any {
-	return map[string]any{"id": ownerID, "resource_type": "User", "email": cmp.Or(s.o.Email, "owner@example.com"), "name": "Owner"}
-}
-
 func (s *Server) loginBody(l *login) map[string]any {
 	owner := s.owner()
 	return map[string]any{
@@ -180,8 +174,7 @@ func (s *Server) Logins() []string {
 	return all
 }
 
-// Forbid takes a permission ("schedules_write", "group_links_write" or
-// "locks_unlock") from the key or login with that secret, and from the role that
+// Forbid takes a permission ("schedules_write", "users_read" and so on) from the key or login with that secret, and from the role that
 // it is told it has.
 func (s *Server) Forbid(secret, permission string) {
 	s.mu.Lock()

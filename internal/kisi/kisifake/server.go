@@ -22,6 +22,7 @@ type Options struct {
 
 	Locks  []Lock  // nil, with Groups nil, is the site of [DefaultSite]
 	Groups []Group // see Locks
+	Users  []User  // beside the owner of the keys; nil is [DefaultUsers]
 
 	Now    func() time.Time // nil is time.Now
 	OnCall func(Call)       // told of each call before it is answered, one at a time
@@ -81,6 +82,8 @@ type Server struct {
 	groups    []Group
 	schedules []*Schedule
 	links     []*GroupLink
+	users     []User
+	roles     []*RoleAssignment // the first is the owner's
 	logins    []*login
 	forbidden map[string]map[string]bool // by secret and permission
 	buckets   map[string]*bucket
@@ -109,6 +112,9 @@ func New(o Options) *Server {
 	if o.Locks == nil && o.Groups == nil {
 		o.Locks, o.Groups = DefaultSite()
 	}
+	if o.Users == nil {
+		o.Users = DefaultUsers()
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -121,7 +127,8 @@ func New(o Options) *Server {
 	s := &Server{
 		o: o, routes: routes(), gone: make(chan struct{}), groups: o.Groups,
 		forbidden: map[string]map[string]bool{}, buckets: map[string]*bucket{},
-		changed: make(chan struct{}), nextID: 1000,
+		changed: make(chan struct{}), nextID: 1000, users: withOwner(o),
+		roles: []*RoleAssignment{{ID: 501, RoleID: ownerRole, AssigneeType: "User", AssigneeID: ownerID, AppliesToType: "Organization", AppliesToID: organizationID}},
 	}
 	for _, l := range o.Locks {
 		s.locks = append(s.locks, &door{Lock: l})

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"doorhook/internal/kisi/kisifake"
+	"doorhook/internal/relay"
+	"doorhook/internal/worker"
+)
+
+// turn is a message of a booking that lets Jo into a group from one minute of the day to
+// another; 0 and 0 cancel it.
+type turn struct {
+	at          int // minute at which it comes
+	booking     string
+	from, until int
+}
+
+func (w *tower) take(b turn) {
+	w.t.Helper()
+	midnight := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	minute := func(n int) time.Time { return midnight.Add(time.Duration(n) * time.Minute) }
+	p := relay.Plan{Booking: b.booking, Cancelled: b.until == 0}
+	if b.until != 0 {
+		a := relay.Action{Key: "access#0", Rule: "access", Kind: relay.RoleAssignment, Ends: minute(b.until), NotAfter: minute(b.until), Args: relay.Encode(map[string]any{
+			"group_id": 32693, "email": "jo@example.com", "role_id": "group_basic", "notify": false, "valid_from": minute(b.from), "valid_until": minute(b.until),
+		})}
+		p.Rules = []relay.Match{{Rule: "access", Actions: []relay.Action{a}}}
+	}
+	time.Sleep(time.Until(minute(b.at)))
+	ev := relay.Event{ID: fmt.Sprint(b.booking, b.at), Trigger: "t", ReceivedAt: w.now(), Payload: map[string]any{}}
+	if _, err := w.store.Accept(w.t.Context(), ev, p); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// mayEnter reports whether Kisi opens the group to Jo now.
+func (w *tower) mayEnter() bool {
+	now := time.Now()
+	for _, r := range w.fake.RoleAssignments() {
+		if r.AssigneeID == 77 && !now.Before(r.ValidFrom) && (r.ValidUntil.IsZero() || now.Before(r.ValidUntil)) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestOnePersonTwoBookings: Kisi gives one person a role once at a time, and each booking
+// that needs it has it all the same. The pretend day has ten-second steps.
+func TestOnePersonTwoBookings(t *testing.T) {
+	const h = 60
+	for name, tt := range map[string]struct {
+		day    []turn
+		enters [][2]int      // minutes from and until which Jo can enter
+		gap    time.Duration // for which it may be missing in all
+		faults []kisifake.Fault
+		byHand bool // Jo may always enter
+	}{
+		"one":               {day: []turn{{0, "a", 10 * h, 11 * h}}, enters: [][2]int{{10 * h, 11 * h}}},
+		"one after another": {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 11 * h, 12 * h}}, enters: [][2]int{{10 * h, 12 * h}}},
+		"overlapping":       {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 10*h + 30, 12 * h}}, enters: [][2]int{{10 * h, 12 * h}}, gap: 20 * time.Second},
+		"the first is cancelled meanwhile": {
+			day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 10*h + 15, 12 * h}, {10*h + 20, "a", 0, 0}}, enters: [][2]int{{10 * h, 12 * h}}, gap: 70 * time.Second,
+		},
+		"the first is cancelled before": {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 10 * h, 11 * h}, {9 * h, "a", 0, 0}}, enters: [][2]int{{10 * h, 11 * h}}},
+		"both the same":                 {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 10 * h, 11 * h}}, enters: [][2]int{{10 * h, 11 * h}}},
+		"one within the other":          {day: []turn{{0, "a", 9 * h, 12 * h}, {1, "b", 10 * h, 11 * h}}, enters: [][2]int{{9 * h, 12 * h}}},
+		"the second is cancelled":       {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 10 * h, 11 * h}, {10*h + 20, "b", 0, 0}}, enters: [][2]int{{10 * h, 11 * h}}},
+		"moved":                         {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "a", 12 * h, 13 * h}}, enters: [][2]int{{12 * h, 13 * h}}},
+		"longer while it lasts":         {day: []turn{{0, "a", 10 * h, 11 * h}, {10*h + 30, "a", 10 * h, 12 * h}}, enters: [][2]int{{10 * h, 12 * h}}, gap: 10 * time.Second},
+		"cancelled":                     {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "a", 0, 0}}},
+		"the answer is lost": {
+			day: []turn{{0, "a", 10 * h, 11 * h}}, enters: [][2]int{{10 * h, 11 * h}}, faults: []kisifake.Fault{{Method: "POST", Path: "/role_assignments", Then: kisifake.Crash}},
+		},
+		"the request is lost": {
+			day: []turn{{0, "a", 10 * h, 11 * h}}, enters: [][2]int{{10 * h, 11 * h}}, faults: []kisifake.Fault{{Method: "POST", Path: "/role_assignments", Status: 503}},
+		},
+		"the answer is lost, and it is cancelled": {
+			day: []turn{{0, "a", 10 * h, 11 * h}, {0, "a", 0, 0}}, faults: []kisifake.Fault{{Method: "POST", Path: "/role_assignments", Then: kisifake.Crash}},
+		},
+		"whoever may enter anyway": {day: []turn{{0, "a", 10 * h, 11 * h}, {9 * h, "a", 0, 0}}, enters: [][2]int{{0, 24 * h}}, byHand: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, w *tower) {
+				if tt.byHand {
+					w.fake.Assign(kisifake.RoleAssignment{RoleID: "group_basic", AssigneeType: "User", AssigneeID: 77, AppliesToType: "Group", AppliesToID: 32693})
+				}
+				for _, f := range tt.faults {
+					w.fake.Fail(f)
+				}
+				w.work(func(o *worker.Options, _ *heldDoer) { o.Poll = time.Hour })
+				go func() {
+					for _, b := range tt.day {
+						w.take(b)
+					}
+				}()
+				w.watch(tt.enters, tt.gap)
+				if left := len(w.fake.RoleAssignments()); left > 0 != tt.byHand || left > 1 {
+					t.Errorf("left in the end: %+v", w.fake.RoleAssignments())
+				}
+				if diff := cmp.Diff([]relay.Cause(nil), w.letters()); diff != "" {
+					t.Errorf("dead letters:\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// watch lets a day pass, and wants Jo to be let in at the minutes of enters and at no
+// other; for as long as gap it may be missing.
+func (w *tower) watch(enters [][2]int, gap time.Duration) {
+	w.t.Helper()
+	const look = 10 * time.Second
+	var missing time.Duration
+	for at := look; at <= 24*time.Hour; at += look {
+		time.Sleep(look - time.Millisecond)
+		synctest.Wait()
+		wanted := false
+		for _, e := range enters {
+			wanted = wanted || at > time.Duration(e[0])*time.Minute && at <= time.Duration(e[1])*time.Minute
+		}
+		switch may := w.mayEnter(); {
+		case wanted && !may:
+			missing += look
+		case may && !wanted:
+			w.t.Fatalf("Jo may enter %s after midnight", at)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if missing > gap {
+		w.t.Errorf("Jo was kept out for %s", missing)
+	}
+}
