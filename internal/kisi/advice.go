@@ -121,6 +121,8 @@ func (e *Error) adviceOnForbidden() string {
 		return "this API key may not manage group links" + owner + "group_links_write"
 	case "unlock":
 		return "this API key may not open this door" + owner + "locks_unlock"
+	case "event_sets":
+		return "this API key may not read what happened" + owner + "events_read"
 	case "logins":
 		return "Kisi refuses this sign-in: it allows ten API logins per user, and none by password where single sign-on is required; use an API key instead"
 	}

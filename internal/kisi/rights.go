@@ -20,6 +20,7 @@ const (
 	WriteSchedules  Permission = "schedules_write"
 	ReadGroupLocks  Permission = "group_locks_read"
 	UnlockLocks     Permission = "locks_unlock"
+	ReadEvents      Permission = "events_read"
 )
 
 // Right is what a role allows the user of the key, and where.

@@ -11,7 +11,7 @@ const ownerRole = "organization_owner"
 // permissions are those of Kisi's hundred that matter to what is served here.
 func permissions() []string {
 	return []string{
-		"group_links_read", "group_links_write", "group_locks_read", "groups_read", "locks_read", "locks_unlock",
+		"events_read", "group_links_read", "group_links_write", "group_locks_read", "groups_read", "integrations_read", "locks_read", "locks_unlock",
 		"role_assignments_read", "schedules_read", "schedules_write",
 	}
 }
