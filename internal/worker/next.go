@@ -20,6 +20,7 @@ const (
 	change     // change an object in its place
 	resolve    // ask which locks a group has
 	create     // make an object, or unlock
+	look       // see whether anybody has used what stands
 )
 
 // step is one thing to do in Kisi.
@@ -46,6 +47,7 @@ type decision struct {
 //	yes  │ different │ change it; where Kisi cannot, create the new one, then revoke the old
 //	no   │ yes       │ revoke
 //	no   │ no        │ none
+//	yes  │ unused    │ look whether anybody came; revoke if nobody did
 func next(j *relay.Job, now time.Time, tidy time.Duration) decision {
 	v := &view{job: j, now: now, tidy: tidy}
 	wants := v.expand()
@@ -184,7 +186,7 @@ func (v *view) pair(wants []relay.Action) []int {
 	taken := make([]bool, len(v.job.Have))
 	for i, w := range wants {
 		pairs[i] = v.free(taken, func(h relay.Held) bool {
-			return h.Object != 0 && h.Action.Rule == w.Rule && h.Action.Same(w)
+			return (h.Object != 0 || h.State == relay.Unused) && h.Action.Rule == w.Rule && h.Action.Same(w) && !isGroup(h)
 		})
 		if pairs[i] >= 0 {
 			taken[pairs[i]] = true
@@ -222,8 +224,10 @@ func (v *view) wanted(w relay.Action, i int) {
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
+	case h.State == relay.Unused && h.Action.Same(w):
+		v.drop(h, i)
 	case h.Object != 0 && h.Action.Same(w):
-		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At = w.Key, w.Ends, w.NotAfter, w.At
+		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At, h.Action.Unused = w.Key, w.Ends, w.NotAfter, w.At, w.Unused
 		h.State = relay.Done
 		v.standing(h, i)
 	case h.State == relay.Done && h.Action.Same(w): // an unlock that was done, an object that was tidied up
@@ -245,6 +249,7 @@ func (v *view) wanted(w relay.Action, i int) {
 // Something it replaced may still be to be deleted.
 func (v *view) standing(h *relay.Held, i int) {
 	v.old(h, i)
+	v.toLook(h, i)
 	if h.Action.Ends.IsZero() {
 		return
 	}

@@ -23,6 +23,8 @@ type jobs interface {
 	// Adopt gives the first of objects that no other job has, and notes that j has
 	// it now; 0 if there is none.
 	Adopt(ctx context.Context, j relay.Job, k relay.Kind, objects []int64) (int64, error)
+	// Opened says when somebody last came to locks, as doorhook was told.
+	Opened(ctx context.Context, locks []int64) (map[int64]time.Time, error)
 	Wake() <-chan struct{}
 	// Now is the store's clock.
 	Now() time.Time
@@ -38,6 +40,10 @@ type doer interface {
 	Find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome
 	// Locks are the locks of the group that a schedule is for.
 	Locks(ctx context.Context, a relay.Action) relay.Outcome
+	// Doors are the locks of groups, which may have been asked for a while ago.
+	Doors(ctx context.Context, groups []int64) relay.Outcome
+	// Came asks Kisi whether anybody came to one of locks; rejected if it does not tell.
+	Came(ctx context.Context, locks []int64, from, until time.Time) relay.Outcome
 }
 
 // Options tune a Worker. The zero value is a good one.
@@ -51,6 +57,9 @@ type Options struct {
 	// Limits are those that what a trigger asked for has to keep to now, whatever they
 	// were when it asked; false leaves those. Nil always does.
 	Limits func(trigger string) (*relay.Limits, bool)
+
+	// Told reports whether anybody tells doorhook who opens doors. Nil always does.
+	Told func() bool
 
 	// Roll draws a number in [0, 1), which says how long pauses are; random if nil.
 	Roll func() float64
@@ -257,7 +266,7 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time.Time) *relay.DeadLetter {
 	started := now()
 	stepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.StepTimeout)
-	out := w.carryOut(relay.WithPriority(stepCtx, priority(*j, s, started)), *j, s)
+	out := w.carryOut(relay.WithPriority(stepCtx, priority(*j, s, started)), *j, s, started)
 	cancel()
 	a := j.Have[s.held].Action
 	if s.op == change || s.op == resolve {
@@ -313,6 +322,8 @@ func result(s step, out relay.Outcome) string {
 	switch {
 	case out.Verdict != relay.OK && out.Verdict != relay.Gone:
 		return out.Verdict.String()
+	case s.op == look && out.Used:
+		return "used"
 	case s.op == find && out.Object == 0:
 		return "not there"
 	case s.op == find:
@@ -322,10 +333,10 @@ func result(s step, out relay.Outcome) string {
 	case out.Verdict == relay.Gone:
 		return "was gone"
 	}
-	return [...]string{"", "revoked", "", "changed", "resolved", "created"}[s.op]
+	return [...]string{"", "revoked", "", "changed", "resolved", "created", "unused"}[s.op]
 }
 
-func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcome {
+func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step, now time.Time) relay.Outcome {
 	h, want := j.Have[s.held], s.want
 	if w.opts.Limits != nil {
 		if now, ok := w.opts.Limits(j.Trigger); ok {
@@ -341,6 +352,8 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 		return w.doer.Change(ctx, want, s.object)
 	case resolve:
 		return w.doer.Locks(ctx, want)
+	case look:
+		return w.look(ctx, j, h, now)
 	default:
 		return w.doer.Create(ctx, want)
 	}
@@ -427,6 +440,9 @@ func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s 
 	if object := cmp.Or(out.Object, s.object); object != 0 {
 		attrs = append(attrs, slog.Int64("object", object))
 	}
+	if s.op == look && out.Err == nil {
+		attrs = append(attrs, slog.Bool("used", out.Used))
+	}
 	if out.Err != nil {
 		h := j.Have[s.held]
 		attempts, again := h.Attempts, h.RetryAt
@@ -455,5 +471,5 @@ func (w *Worker) logStore(ctx context.Context, err error) {
 }
 
 func (o op) String() string {
-	return [...]string{"none", "revoke", "find", "change", "resolve", "create"}[o]
+	return [...]string{"none", "revoke", "find", "change", "resolve", "create", "look"}[o]
 }
