@@ -224,11 +224,8 @@ func (v *view) wanted(w relay.Action, i int) {
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
-	case h.State == relay.Unused && h.Action.Same(w):
-		v.drop(h, i)
-	case h.Object != 0 && h.Action.Same(w):
+	case (h.Object != 0 || h.State == relay.Unused) && h.Action.Same(w):
 		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At, h.Action.Unused = w.Key, w.Ends, w.NotAfter, w.At, w.Unused
-		h.State = relay.Done
 		v.standing(h, i)
 	case h.State == relay.Done && h.Action.Same(w): // an unlock that was done, an object that was tidied up
 		v.drop(h, i)
@@ -248,6 +245,11 @@ func (v *view) wanted(w relay.Action, i int) {
 // standing is an object that is as it should be: until its window is long over.
 // Something it replaced may still be to be deleted.
 func (v *view) standing(h *relay.Held, i int) {
+	if h.State == relay.Unused { // a repeat does not grant it again
+		v.drop(h, i)
+		return
+	}
+	h.State = relay.Done
 	v.old(h, i)
 	v.toLook(h, i)
 	if h.Action.Ends.IsZero() {

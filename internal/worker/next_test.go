@@ -263,7 +263,7 @@ func TestConverges(t *testing.T) {
 		h := &history{site: &site{objects: map[int64]relay.Action{}}, job: relay.Job{ID: "j"}, now: noon}
 		for range rapid.IntRange(1, 6).Draw(t, "changes") {
 			h.job.Changes++
-			h.job.ChangedAt = h.now
+			h.job.ChangedAt, h.job.ReceivedAt = h.now, h.now
 			h.job.Want = drawWant(t, h.now)
 			for range rapid.IntRange(0, 8).Draw(t, "steps") {
 				h.step(t, rapid.SampledFrom([]string{"", "", "untried", "refused", "rejected", "lost before", "lost after", "late", "died"}).Draw(t, "fault"))
@@ -334,8 +334,10 @@ func (h *history) checkLook(t *rapid.T) {
 			continue
 		}
 		begins := noon.Add(time.Hour)
-		if held.MadeAt.After(begins) {
-			begins = held.MadeAt
+		for _, at := range []time.Time{held.MadeAt, held.TriedAt} {
+			if at.After(begins) {
+				begins = at
+			}
 		}
 		if i := slices.IndexFunc(h.site.came, func(at time.Time) bool { return !at.Before(begins) }); i >= 0 || held.Action.Unused.After(h.now) || !h.now.Before(held.Action.Ends) {
 			t.Fatalf("taken back at %s, though somebody came, or too early, or too late: %+v, came %s", h.now, held, h.site.came)

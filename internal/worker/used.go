@@ -44,10 +44,15 @@ func doorsOf(j relay.Job, rule string) doors {
 // madeAt is when what stands for w was made, or else when it was asked for.
 func madeAt(j relay.Job, w relay.Action) time.Time {
 	i := slices.IndexFunc(j.Have, func(h relay.Held) bool { return h.Action.Key == w.Key })
-	if i < 0 || j.Have[i].MadeAt.IsZero() {
+	if i < 0 {
 		return j.ReceivedAt
 	}
-	return j.Have[i].MadeAt
+	for _, at := range []time.Time{j.Have[i].MadeAt, j.Have[i].TriedAt} { // the rule may not have taken it back then
+		if !at.IsZero() {
+			return at
+		}
+	}
+	return j.ReceivedAt
 }
 
 // made notes when what stands for h was made, or became what is wanted now: nobody
