@@ -37,6 +37,9 @@ type App struct {
 	ln     net.Listener
 	useKey time.Duration
 
+	catchup      *catchup
+	catchupEvery time.Duration
+
 	reloader *reloader
 	reload   <-chan os.Signal
 }
@@ -52,7 +55,7 @@ func New(ctx context.Context, s Settings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{log: s.Log, useKey: s.Kisi.UseKey, reload: s.Reload}
+	a := &App{log: s.Log, useKey: s.Kisi.UseKey, catchupEvery: s.Catchup, reload: s.Reload}
 	if err := a.build(ctx, s, set); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -72,6 +75,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	s.Log.InfoContext(ctx, "kisi", "as", as)
 	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{
 		Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy,
+		Told:   func() bool { return len(kisiTriggers(a.reloader.inUse.Load(), "")) > 0 },
 		Limits: func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) },
 	})
 	if err != nil {
@@ -83,6 +87,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		a.announceRules(set)
 		a.announceGone(set)
 	})
+	a.catchup = &catchup{store: a.store, events: a.kisi.Events, in: taker(in), log: s.Log, pause: pauseFor}
 	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
 	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
 	var lc net.ListenConfig
@@ -171,6 +176,9 @@ func (a *App) Run(ctx context.Context) error {
 	}()
 	if a.useKey > 0 {
 		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log) })
+	}
+	if a.catchupEvery > 0 {
+		wg.Go(func() { a.catchup.keepUp(working, a.catchupEvery, a.reloader.inUse.Load) })
 	}
 	err := a.web.Serve(ctx, a.ln)
 	stop()

@@ -36,13 +36,13 @@ func (b *bell) Create(_ context.Context, a relay.Action) relay.Outcome {
 
 func (*bell) Change(context.Context, relay.Action, int64) relay.Outcome { return relay.Outcome{} }
 func (*bell) Revoke(context.Context, relay.Action, int64) relay.Outcome { return relay.Outcome{} }
-func (*bell) Doors(context.Context, []int64) relay.Outcome { return relay.Outcome{Verdict: relay.OK} }
+func (*bell) Doors(context.Context, []int64) relay.Outcome              { return relay.Outcome{Verdict: relay.OK} }
 
 func (*bell) Came(context.Context, []int64, time.Time, time.Time) relay.Outcome {
 	return relay.Outcome{Verdict: relay.OK}
 }
 
-func (*bell) Locks(context.Context, relay.Action) relay.Outcome         { return relay.Outcome{} }
+func (*bell) Locks(context.Context, relay.Action) relay.Outcome { return relay.Outcome{} }
 func (*bell) Find(context.Context, relay.Action, time.Time, []int64) relay.Outcome {
 	return relay.Outcome{}
 }

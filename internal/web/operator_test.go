@@ -64,6 +64,17 @@ func (o *office) Replay(_ context.Context, ids []string) ([]relay.Replayed, erro
 	return one(o, relay.Replayed{ID: "d", Status: relay.Accepted, JobID: "t:booking:1"})
 }
 
+func (o *office) Catchup(_ context.Context, since time.Time, trigger string) ([]relay.CaughtUp, error) {
+	o.note("catchup %s %q", since.Format(time.RFC3339), trigger)
+	switch trigger {
+	case "old":
+		return nil, fmt.Errorf("%w: by far", relay.ErrTooFarBack)
+	case "json":
+		return nil, relay.ErrNotKisi
+	}
+	return []relay.CaughtUp{{Trigger: "kisi", From: since, Until: since.Add(time.Hour), Read: 3, New: 1, Duplicates: 2}}, o.err
+}
+
 func (o *office) Doctor(context.Context) ([]relay.Check, error) {
 	o.note("doctor")
 	return one(o, relay.Check{Name: "rules", Health: relay.Healthy, Says: "t"})
