@@ -58,10 +58,10 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 	settings := c.keepFlags.add(c.kisiFlags.add(app.Settings{
 		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv, Reload: hangup,
 		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), BodyLimit: c.BodyLimit,
-		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(), Catchup: time.Duration(c.Catchup),
+		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(),
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	}, env))
-	settings.Kisi.UseKey = app.UseKey
+	settings.Kisi.UseKey, settings.Catchup = app.UseKey, time.Duration(c.Catchup)
 	a, err := app.New(ctx, settings)
 	if err != nil {
 		return err
