@@ -201,11 +201,7 @@ func (c *catchup) run(ctx context.Context, trigger string, mark time.Time) error
 	case err != nil:
 		c.log.WarnContext(ctx, "catching up with Kisi did not succeed; it goes on from where it was", append(attrs, "err", err)...)
 	case got.New > 0 && !mark.IsZero(): // before the first run nobody was to deliver
-		what := "an event"
-		if got.New > 1 {
-			what = fmt.Sprintf("%d events", got.New)
-		}
-		c.log.WarnContext(ctx, "Kisi did not deliver "+what+": look at its webhook", attrs...)
+		c.log.WarnContext(ctx, "Kisi did not deliver all that happened: look at its webhook", attrs...)
 	default:
 		c.log.InfoContext(ctx, "caught up with Kisi", attrs...)
 	}

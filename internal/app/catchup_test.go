@@ -111,7 +111,7 @@ func TestCatchingUpKeepsItsPlace(t *testing.T) {
 		if err := c.run(t.Context(), "t", mark); err != nil || len(in.took) != 2 {
 			t.Errorf("took %v (%v)", in.took, err)
 		}
-		if !strings.Contains(w.log.String(), "Kisi did not deliver an event: look at its webhook") {
+		if !strings.Contains(w.log.String(), "Kisi did not deliver all that happened: look at its webhook") {
 			t.Error("it was not said that an event was not delivered")
 		}
 	})

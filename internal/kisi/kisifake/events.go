@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -123,11 +124,15 @@ func (s *Server) postEventSets(c *call) answer {
 	}
 	v, p := readWrapped(c.body, "event_set", []attribute{
 		{name: "interval", kind: text},
-		{name: "event_actor_id", kind: integer, null: true}, {name: "event_actor_type", kind: text, null: true},
-		{name: "event_object_id", kind: integer, null: true}, {name: "event_object_type", kind: text, null: true},
-		{name: "event_place_id", kind: integer, null: true}, {name: "place_id", kind: integer, null: true},
+		{name: "event_actor_id", kind: integer, null: true},
+		{name: "event_actor_type", kind: text, null: true},
+		{name: "event_object_id", kind: integer, null: true},
+		{name: "event_object_type", kind: text, null: true},
+		{name: "event_place_id", kind: integer, null: true},
+		{name: "place_id", kind: integer, null: true},
 		{name: "event_success", kind: boolean, null: true},
-		{name: "event_type", kind: text, null: true}, {name: "event_uuid", kind: text, null: true},
+		{name: "event_type", kind: text, null: true},
+		{name: "event_uuid", kind: text, null: true},
 	})
 	from, until := interval(v, c.now, p)
 	if len(p) > 0 {
@@ -233,9 +238,7 @@ func (s *Server) setBody(set *eventSet, status string) map[string]any {
 	body := map[string]any{
 		"id": set.id, "resource_type": "EventSet", "created_at": stamp(set.created), "status": status, "cursor": nil, "place_id": nil, "interval": nil,
 	}
-	for name, value := range set.asked {
-		body[name] = value
-	}
+	maps.Copy(body, set.asked)
 	return body
 }
 
@@ -254,13 +257,11 @@ func webhookBody(e Event) map[string]any {
 func eventBody(e Event) map[string]any {
 	body := webhookBody(e)
 	_, action, _ := strings.Cut(e.Type, ".")
-	for name, value := range map[string]any{
+	maps.Copy(body, map[string]any{
 		"actor_email": orNull(e.ActorEmail), "authenticated_by_type": nil, "authenticated_by_id": nil,
 		"authorized_by_type": nil, "authorized_by_id": nil, "authorized_by_role_id": nil,
 		"action": action, "message": orNull(e.Message), "code": orNull(e.Code), "sequence": nil, "details": nil, "via": nil,
-	} {
-		body[name] = value
-	}
+	})
 	return body
 }
 
