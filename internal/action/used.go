@@ -51,7 +51,7 @@ func (d *Doer) Came(ctx context.Context, locks []int64, from, until time.Time) r
 	}
 	err := d.kisi.Events(ctx, q, func(page []json.RawMessage) error {
 		for _, raw := range page {
-			if came(raw, locks, from) {
+			if came(raw, locks) {
 				return errCame
 			}
 		}
@@ -67,15 +67,11 @@ func (d *Doer) Came(ctx context.Context, locks []int64, from, until time.Time) r
 	}
 }
 
-// came reports whether an event is somebody's arrival at one of locks. What cannot be
-// read is taken for one: a door that is shut by mistake is worse.
-func came(raw json.RawMessage, locks []int64, from time.Time) bool {
+// came reports whether an arrival is one at one of locks. What cannot be read is taken
+// for that: a door that is shut by mistake is worse.
+func came(raw json.RawMessage, locks []int64) bool {
 	h, err := kisi.Happening(raw)
-	if err != nil || h.CreatedAt.IsZero() {
-		return true
-	}
-	return slices.Contains(arrivals, h.Type) && slices.Contains(locks, h.ObjectID) && (h.Success == nil || *h.Success) &&
-		!h.CreatedAt.Before(from.Truncate(time.Second))
+	return err != nil || slices.Contains(locks, h.ObjectID)
 }
 
 // untold reports whether Kisi refused to say what happened, whatever is asked.

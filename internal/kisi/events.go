@@ -115,12 +115,9 @@ func (c *Client) eventPage(ctx context.Context, path, cursor string) (set eventS
 
 // Happened is what doorhook itself looks at in an event of Kisi.
 type Happened struct {
-	UUID       string    `json:"uuid"`
-	Type       string    `json:"type"`
-	ObjectType string    `json:"object_type"`
-	ObjectID   int64     `json:"object_id"`
-	Success    *bool     `json:"success"`
-	CreatedAt  time.Time `json:"created_at"`
+	UUID      string    `json:"uuid"`
+	ObjectID  int64     `json:"object_id"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Happening reads an event as Kisi tells it.

@@ -226,6 +226,9 @@ func TestUnusedOnceOnly(t *testing.T) {
 		}
 		again(b, "save", "create a", "finish", "opened [1]", "finish")
 		again(b, "finish")
+		c := b // somebody came for the window before, and nobody for this one
+		c.Args, c.Unused = relay.Encode(map[string]any{"lock_id": 1, "starts_at": time.Now()}), time.Now().Add(time.Minute)
+		again(c, "save", "finish", "opened [1]", "came [1] 1m0s", "save", "revoke 2", "finish")
 	})
 }
 
