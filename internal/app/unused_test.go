@@ -22,6 +22,8 @@ func (quarterHour) Trigger(name string) (relay.Trigger, bool) {
 	return relay.Trigger{Name: name, From: "json", Auth: []relay.Auth{{Kind: "none"}}}, true
 }
 
+func (quarterHour) Alias(string) (relay.Trigger, bool) { return relay.Trigger{}, false }
+
 func (quarterHour) Plan(ev relay.Event) relay.Plan {
 	payload, _ := ev.Payload.(map[string]any)
 	text := func(name string) string { s, _ := payload[name].(string); return s }
