@@ -87,7 +87,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		a.announceRules(set)
 		a.announceGone(set)
 	})
-	a.catchup = &catchup{store: a.store, events: a.kisi.Events, in: taker(in), log: s.Log, pause: pauseFor}
+	a.catchup = &catchup{store: a.store, events: a.kisi.Events, hooks: a.kisi.Integrations, in: taker(in), log: s.Log, pause: pauseFor}
 	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
 	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
 	var lc net.ListenConfig

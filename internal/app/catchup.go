@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"doorhook/internal/intake"
@@ -46,6 +47,7 @@ type takes interface {
 type catchup struct {
 	store  *store.Store
 	events func(ctx context.Context, q kisi.EventQuery, do func([]json.RawMessage) error) error
+	hooks  func(ctx context.Context) ([]kisi.Integration, error)
 	in     takes
 	log    *slog.Logger
 	pause  func(ctx context.Context, d time.Duration) error
@@ -79,8 +81,9 @@ func (c *catchup) check(since time.Time) error {
 func (c *catchup) since(ctx context.Context, trigger string, since time.Time, mark bool) (relay.CaughtUp, bool, error) {
 	got := relay.CaughtUp{Trigger: trigger, From: since.UTC(), Until: c.store.Now().Add(-settling).UTC()}
 	mine, err := c.store.CatchUp(ctx, trigger, func() (time.Time, error) {
+		types := c.types(ctx, trigger)
 		for from := got.From; from.Before(got.Until); from = from.Add(widestSlice) {
-			if err := c.slice(ctx, &got, from, minTime(from.Add(widestSlice), got.Until)); err != nil {
+			if err := c.slice(ctx, &got, types, from, minTime(from.Add(widestSlice), got.Until)); err != nil {
 				return time.Time{}, err
 			}
 		}
@@ -92,6 +95,33 @@ func (c *catchup) since(ctx context.Context, trigger string, since time.Time, ma
 	return got, mine, err
 }
 
+// types are those of the events that Kisi's webhook is to tell trigger of, and nil for
+// all: others are not lost, since nobody asked for them. A webhook that calls another
+// address, such as an alias, counts if there is none with ours.
+func (c *catchup) types(ctx context.Context, trigger string) []string {
+	all, err := c.hooks(ctx)
+	if err != nil { // this key may not see them
+		return nil
+	}
+	all = slices.DeleteFunc(all, func(i kisi.Integration) bool { return i.Type != "event_webhook" })
+	ours := slices.DeleteFunc(slices.Clone(all), func(i kisi.Integration) bool {
+		address, _, _ := strings.Cut(i.URL, "?")
+		return !strings.HasSuffix(address, "/hooks/"+trigger)
+	})
+	if len(ours) == 0 {
+		ours = all
+	}
+	var types []string
+	for _, i := range ours {
+		if len(i.Types) == 0 {
+			return nil
+		}
+		types = append(types, i.Types...)
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
 func minTime(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -101,14 +131,14 @@ func minTime(a, b time.Time) time.Time {
 
 // slice takes in what happened from from until until. Kisi does not say in which
 // order it tells events, so they are held and sorted; too many are halved.
-func (c *catchup) slice(ctx context.Context, got *relay.CaughtUp, from, until time.Time) error {
-	held, err := c.read(ctx, from, until)
+func (c *catchup) slice(ctx context.Context, got *relay.CaughtUp, types []string, from, until time.Time) error {
+	held, err := c.read(ctx, types, from, until)
 	if errors.Is(err, errTooMany) && until.Sub(from) > leastSlice {
 		middle := from.Add(until.Sub(from) / 2).Truncate(time.Second)
-		if err := c.slice(ctx, got, from, middle); err != nil {
+		if err := c.slice(ctx, got, types, from, middle); err != nil {
 			return err
 		}
-		return c.slice(ctx, got, middle, until)
+		return c.slice(ctx, got, types, middle, until)
 	}
 	if err != nil {
 		return fmt.Errorf("read what happened from %s to %s: %w", from.Format(time.RFC3339), until.Format(time.RFC3339), err)
@@ -130,11 +160,11 @@ type heldEvent struct {
 
 // read gives the events of an interval, the oldest first. What goes wrong is tried
 // again with pauses, unless Kisi said no.
-func (c *catchup) read(ctx context.Context, from, until time.Time) ([]heldEvent, error) {
+func (c *catchup) read(ctx context.Context, types []string, from, until time.Time) ([]heldEvent, error) {
 	backoff := relay.Backoff{Base: time.Second, Max: 30 * time.Second}
 	for n := 1; ; n++ {
 		var held []heldEvent
-		err := c.events(ctx, kisi.EventQuery{From: from, Until: until}, func(page []json.RawMessage) error {
+		err := c.events(ctx, kisi.EventQuery{From: from, Until: until, Types: types}, func(page []json.RawMessage) error {
 			for _, raw := range page {
 				h, _ := kisi.Happening(raw) // what cannot be read comes first, and intake says so
 				held = append(held, heldEvent{h.CreatedAt, raw})
@@ -201,7 +231,7 @@ func (c *catchup) run(ctx context.Context, trigger string, mark time.Time) error
 	case err != nil:
 		c.log.WarnContext(ctx, "catching up with Kisi did not succeed; it goes on from where it was", append(attrs, "err", err)...)
 	case got.New > 0 && !mark.IsZero(): // before the first run nobody was to deliver
-		c.log.WarnContext(ctx, "Kisi did not deliver all that happened: look at its webhook", attrs...)
+		c.log.WarnContext(ctx, "kisi did not deliver all that happened: look at its webhook", attrs...)
 	default:
 		c.log.InfoContext(ctx, "caught up with Kisi", attrs...)
 	}
@@ -288,7 +318,7 @@ func (o *Operator) catchup() (c *catchup, set *rules.Set, done func(), err error
 		}
 		done = client.Close
 	}
-	c.in, c.events = taker(in), client.Events
+	c.in, c.events, c.hooks = taker(in), client.Events, client.Integrations
 	return c, set, done, nil
 }
 

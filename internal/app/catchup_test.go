@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"doorhook/internal/intake"
+	"doorhook/internal/kisi"
 	"doorhook/internal/kisi/kisifake"
 	"doorhook/internal/relay"
 )
@@ -50,7 +51,7 @@ func (i *inbox) Take(_ context.Context, _ string, payload any) (intake.Answer, e
 }
 
 func (w *tower) catchup(in takes) *catchup {
-	return &catchup{store: w.store, events: w.kisi.Events, in: in, log: slog.New(slog.NewTextHandler(w.log, nil)), pause: pauseFor}
+	return &catchup{store: w.store, events: w.kisi.Events, hooks: w.kisi.Integrations, in: in, log: slog.New(slog.NewTextHandler(w.log, nil)), pause: pauseFor}
 }
 
 // happened makes things happen so long ago.
@@ -111,7 +112,7 @@ func TestCatchingUpKeepsItsPlace(t *testing.T) {
 		if err := c.run(t.Context(), "t", mark); err != nil || len(in.took) != 2 {
 			t.Errorf("took %v (%v)", in.took, err)
 		}
-		if !strings.Contains(w.log.String(), "Kisi did not deliver all that happened: look at its webhook") {
+		if !strings.Contains(w.log.String(), "kisi did not deliver all that happened: look at its webhook") {
 			t.Error("it was not said that an event was not delivered")
 		}
 	})
@@ -155,6 +156,33 @@ func TestCatchingUpWithMany(t *testing.T) {
 			if uuid != fmt.Sprintf("%05d", i) {
 				t.Fatalf("number %d is %s", i, uuid)
 			}
+		}
+	})
+}
+
+// TestCatchingUpWithTheWebhook misses nothing that the webhook was not to tell.
+func TestCatchingUpWithTheWebhook(t *testing.T) {
+	at := func(url string, types ...string) kisi.Integration {
+		return kisi.Integration{Type: "event_webhook", URL: url, Types: types}
+	}
+	for want, hooks := range map[string][]kisi.Integration{
+		"":                        {},
+		"lock.unlock":             {at("https://d.example/hooks/kisi?token=x", "lock.unlock"), at("https://d.example/hooks/other", "login.create"), {Type: "sso"}},
+		"lock.opened lock.unlock": {at("https://d.example/in/abc", "lock.unlock"), at("https://d.example/in/def", "lock.opened", "lock.unlock")},
+		" ":                       {at("https://d.example/hooks/kisi", "lock.unlock"), at("https://d.example/hooks/kisi")},
+	} {
+		c := &catchup{hooks: func(context.Context) ([]kisi.Integration, error) { return hooks, nil }}
+		if got := strings.Join(c.types(t.Context(), "kisi"), " "); got != strings.TrimSpace(want) {
+			t.Errorf("%+v: %q, want %q", hooks, got, want)
+		}
+	}
+	inFakeTime(t, func(t *testing.T, w *tower) {
+		in := &inbox{known: map[string]bool{}}
+		w.fake.Webhook(kisifake.WebhookOptions{URL: "http://d.example/hooks/t", Types: []string{"lock.unlock"}, Transport: hooked{w}}).Set(kisifake.Misdelivery{Drop: true})
+		w.happened(map[string]time.Duration{"a": time.Minute})
+		w.fake.AddEvent(kisifake.Event{UUID: "nobody asked", Type: "login.create", At: time.Now().Add(-time.Minute)})
+		if got, _, err := w.catchup(in).since(t.Context(), "t", time.Now().Add(-time.Hour), true); err != nil || got.New != 1 || got.Read != 1 {
+			t.Errorf("%+v (%v)", got, err)
 		}
 	})
 }

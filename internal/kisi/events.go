@@ -165,11 +165,13 @@ func rest(ctx context.Context, d time.Duration) error {
 
 // Integration is a way in which Kisi tells others of what happens.
 type Integration struct {
-	ID       int64  `json:"id"`
-	Name     string `json:"name"`
-	Type     string `json:"type"` // "event_webhook" tells of events
-	Enabled  bool   `json:"enabled"`
-	Disabled bool   `json:"disabled_due_to_error"` // Kisi has switched it off, since what it told was not taken
+	ID       int64    `json:"id"`
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`           // "event_webhook" tells of events
+	URL      string   `json:"url"`            // whom it tells
+	Types    []string `json:"enabled_events"` // of the events; none are all
+	Enabled  bool     `json:"enabled"`
+	Disabled bool     `json:"disabled_due_to_error"` // Kisi has switched it off, since what it told was not taken
 }
 
 // Integrations lists those that the key may see.
