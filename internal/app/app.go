@@ -39,7 +39,9 @@ type App struct {
 	ln     net.Listener
 	useKey time.Duration
 
-	happenings *happenings
+	happenings   *happenings
+	catchup      *catchup
+	catchupEvery time.Duration
 
 	reloader *reloader
 	reload   <-chan os.Signal
@@ -56,7 +58,7 @@ func New(ctx context.Context, s Settings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{log: s.Log, useKey: s.Kisi.UseKey, reload: s.Reload, happenings: newHappenings(s.Log)}
+	a := &App{log: s.Log, useKey: s.Kisi.UseKey, catchupEvery: s.Catchup, reload: s.Reload, happenings: newHappenings(s.Log)}
 	if err := a.build(ctx, s, set); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -76,6 +78,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 	s.Log.InfoContext(ctx, "kisi", "as", as)
 	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{
 		Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy,
+		Told:   func() bool { return len(kisiTriggers(a.reloader.inUse.Load(), "")) > 0 },
 		Limits: func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) },
 		Tell:   a.happenings.tell,
 	})
@@ -92,6 +95,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		a.announceGone(set)
 	})
 	a.reloader.tell = a.happenings.tell
+	a.catchup = &catchup{store: a.store, events: a.kisi.Events, hooks: a.kisi.Integrations, in: in, log: s.Log, pause: pauseFor}
 	op := &Operator{settings: s, store: a.store, intake: in, kisi: a.kisi, inUse: &a.reloader.inUse}
 	proxies, err := s.proxies()
 	if err != nil {
@@ -204,6 +208,9 @@ func (a *App) Run(ctx context.Context) error {
 	}()
 	if a.useKey > 0 {
 		wg.Go(func() { useKey(working, a.kisi, a.useKey, a.log, a.happenings.tell) })
+	}
+	if a.catchupEvery > 0 {
+		wg.Go(func() { a.catchup.keepUp(working, a.catchupEvery, a.reloader.inUse.Load) })
 	}
 	telling, hush := context.WithCancel(context.WithoutCancel(ctx))
 	told := make(chan struct{})

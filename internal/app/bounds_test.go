@@ -171,6 +171,12 @@ func (*latch) Person(context.Context, int64) (*relay.Person, relay.Outcome) {
 	return nil, relay.Outcome{Verdict: relay.OK}
 }
 
+func (*latch) Doors(context.Context, []int64) relay.Outcome { return relay.Outcome{Verdict: relay.OK} }
+
+func (*latch) Came(context.Context, []int64, time.Time, time.Time) relay.Outcome {
+	return relay.Outcome{Verdict: relay.OK}
+}
+
 func (*latch) Locks(context.Context, relay.Action) relay.Outcome {
 	return relay.Outcome{Verdict: relay.OK}
 }

@@ -254,8 +254,9 @@ Ctrl-C ends it.
 `, kisiURL, s.url, demoToken, s.url, demoToken)
 }
 
-// ServeFake serves a pretend Kisi on address until ctx ends, and prints what it is asked.
-func ServeFake(ctx context.Context, address string, out io.Writer) error {
+// ServeFake serves a pretend Kisi on address until ctx ends, and prints what it is
+// asked. It tells webhook, if that is not "", of what happens, and signs with key.
+func ServeFake(ctx context.Context, address, webhook string, key relay.Secret, out io.Writer) error {
 	show := &stage{out: out, live: true}
 	fake := kisifake.New(kisifake.Options{OnCall: show.call})
 	at, err := fake.Start(address)
@@ -271,6 +272,17 @@ func ServeFake(ctx context.Context, address string, out io.Writer) error {
 	for _, g := range groups {
 		show.printf("     group %d %s, locks %v\n", g.ID, g.Name, g.Locks)
 	}
+	if webhook != "" {
+		fake.Webhook(kisifake.WebhookOptions{URL: webhook, Key: key.Reveal()})
+		show.printf("     each unlock is told to the webhook, %s\n", signed(key))
+	}
 	<-ctx.Done()
 	return nil
+}
+
+func signed(key relay.Secret) string {
+	if key == "" {
+		return "unsigned: set KISI_WEBHOOK_KEY to have it signed"
+	}
+	return "signed with KISI_WEBHOOK_KEY"
 }

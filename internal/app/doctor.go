@@ -124,6 +124,7 @@ func (s Settings) examineRules() (relay.Check, *rules.Set) {
 // uses is what the rules depend on outside themselves.
 type uses struct {
 	zones []string
+	told  bool                           // Kisi calls a trigger
 	needs map[kisi.Permission]relay.Kind // what for
 }
 
@@ -142,6 +143,9 @@ func usesOf(set *rules.Set) uses {
 		return u
 	}
 	u.zones = set.Zones()
+	if u.told = len(kisiTriggers(set, "")) > 0; u.told {
+		u.needs[kisi.ReadEvents] = "catching up"
+	}
 	for kind, permissions := range needs {
 		for _, p := range permissions {
 			if set.Asks(kind, "") {
@@ -213,6 +217,9 @@ func examineKisi(ctx context.Context, client *kisi.Client, u uses) []relay.Check
 		key.Says = fmt.Sprintf("valid, %s's; it would expire if nobody used it for long, so serve uses it every few hours", login.Email)
 	}
 	checks := []relay.Check{key, examineClock(login.Now, sent, got)}
+	if u.told {
+		checks = append(checks, examineWebhooks(ctx, client))
+	}
 	if len(u.needs) == 0 {
 		return checks
 	}
@@ -221,6 +228,27 @@ func examineKisi(ctx context.Context, client *kisi.Client, u uses) []relay.Check
 		return append(checks, refusal("Kisi rights", relay.Doubt, err))
 	}
 	return append(checks, examineRights(rights, u))
+}
+
+// examineWebhooks tells when Kisi has switched a webhook off. What it said until then
+// is caught up with; what it does not say any more takes an hour to be heard.
+func examineWebhooks(ctx context.Context, client *kisi.Client) relay.Check {
+	c := relay.Check{Name: "Kisi webhook", Health: relay.Healthy, Says: "Kisi has switched none off"}
+	all, err := client.Integrations(ctx)
+	if err != nil {
+		return refusal(c.Name, relay.Doubt, err)
+	}
+	var off []string
+	for _, i := range all {
+		if i.Disabled {
+			off = append(off, fmt.Sprintf("%s (%d)", oneLine(i.Name), i.ID))
+		}
+	}
+	if len(off) > 0 {
+		c.Health, c.Says = relay.Sick, "Kisi has switched off, after errors: "+strings.Join(off, ", ")
+		c.Advice = "see in doorhook's log what it was answered, then switch it on again in Kisi under Settings > Integrations"
+	}
+	return c
 }
 
 // refusal is a check that Kisi did not let happen.

@@ -41,6 +41,9 @@ type Settings struct {
 	Dedup, Retention, DeadRetention time.Duration
 	Events                          int64 // how many events are listed, about; 0 means 10,000
 
+	// Catchup is how often what Kisi kept of what happened is compared with what came; 0 is never.
+	Catchup time.Duration
+
 	Tidy time.Duration // how long after its window an object is deleted; 0 means 24h
 
 	Kisi Kisi

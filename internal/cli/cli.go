@@ -61,6 +61,7 @@ type commands struct {
 	Events   eventsCmd   `cmd:"" help:"List what came in."`
 	Dead     deadCmd     `cmd:"" help:"List what was given up, and why."`
 	Replay   replayCmd   `cmd:"" help:"Plan what was given up again, with today's rules."`
+	Catchup  catchupCmd  `cmd:"" help:"Take in what happened in Kisi and did not come."`
 	Doctor   doctorCmd   `cmd:"" help:"Examine everything doorhook depends on."`
 	Kisifake kisifakeCmd `cmd:"" help:"Serve a pretend Kisi to try rules against."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

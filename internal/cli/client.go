@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	clientPatience = 30 * time.Second
-	mostAnswered   = 256 << 20 // a thousand events of 16 KiB are far less
+	clientPatience  = 30 * time.Second
+	catchupPatience = 15 * time.Minute // longer than doorhook takes at most
+	mostAnswered    = 256 << 20        // a thousand events of 16 KiB are far less
 )
 
 // client asks a doorhook that runs, over its API.
@@ -107,6 +108,26 @@ func (c *client) Replay(ctx context.Context, ids []string) ([]relay.Replayed, er
 		return nil, err
 	}
 	return listOf[relay.Replayed](answer, "replayed")
+}
+
+// Catchup is POST /api/v1/catchup.
+func (c *client) Catchup(ctx context.Context, since time.Time, trigger string) ([]relay.CaughtUp, error) {
+	patient := *c
+	patient.http = &http.Client{Timeout: catchupPatience, Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}
+	var answer map[string]json.RawMessage
+	err := patient.call(ctx, http.MethodPost, "catchup", nil, map[string]any{"since": since, "trigger": trigger}, &answer)
+	if e, ok := errors.AsType[*refusedError](err); ok {
+		switch e.Type {
+		case "urn:doorhook:problem:too-far-back":
+			return nil, fmt.Errorf("%w: %s", relay.ErrTooFarBack, strings.TrimPrefix(e.Detail, relay.ErrTooFarBack.Error()+": "))
+		case "urn:doorhook:problem:not-kisi":
+			return nil, relay.ErrNotKisi
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return listOf[relay.CaughtUp](answer, "caught_up")
 }
 
 // Doctor is GET /api/v1/doctor.

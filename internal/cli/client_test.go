@@ -87,10 +87,11 @@ func TestWhatIsAsked(t *testing.T) {
 		{[]string{"events", "--limit", "1000"}, "GET /api/v1/events?limit=1000"},
 		{[]string{"dead"}, "GET /api/v1/dead?limit=50"},
 		{[]string{"replay", "--all"}, "POST /api/v1/replay"},
+		{[]string{"catchup", "--since", "2026-10-09T12:00:00Z"}, "POST /api/v1/catchup"},
 		{[]string{"doctor"}, "GET /api/v1/doctor"},
 	}
 	for _, tt := range tests {
-		s := startSite(t, answers(`{"jobs":[],"job":{"id":"x"},"events":[],"dead":[],"replayed":[],"checks":[]}`))
+		s := startSite(t, answers(`{"jobs":[],"job":{"id":"x"},"events":[],"dead":[],"replayed":[],"caught_up":[],"checks":[]}`))
 		if got := s.command(t, tt.args...); got.code != 0 || strings.Join(s.asked, ", ") != tt.asked {
 			t.Errorf("%q asked for %q, want %q; %+v", tt.args, s.asked, tt.asked, got)
 		}
@@ -267,5 +268,56 @@ func TestSendersCannotWriteToTheTerminal(t *testing.T) {
 	refused := startSite(t, refuses(404, "application/problem+json", `{"type":"urn:doorhook:problem:unknown-job"}`))
 	if got := refused.command(t, "jobs", "show", evil); got.code != exitFailed || strings.ContainsAny(got.err, "\x1b\u009b") || !strings.Contains(got.err, "there is no job b") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestCatchup sends the time that a length of time means, and refuses as usage what
+// doorhook does not do.
+func TestCatchup(t *testing.T) {
+	var asked struct {
+		Since   time.Time
+		Trigger string
+	}
+	s := startSite(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		answers(`{"caught_up":[{"trigger":"kisi","from":"2026-10-09T12:00:00Z","until":"2026-10-09T13:00:00Z","read":3,"new":1,"duplicates":2,"failed":0}]}`)(w, r)
+	})
+	got := s.command(t, "catchup", "--since", "2d", "--trigger", "kisi")
+	if ago := time.Since(asked.Since); got.code != 0 || asked.Trigger != "kisi" || ago < 47*time.Hour || ago > 49*time.Hour {
+		t.Errorf("asked since %s for %q; %+v", asked.Since, asked.Trigger, got)
+	}
+	const line = "kisi"
+	if !strings.HasPrefix(got.out, "TRIGGER") || !strings.Contains(got.out, line) || !strings.Contains(got.out, "  3 ") {
+		t.Errorf("printed %s", got.out)
+	}
+	failing := startSite(t, answers(`{"caught_up":[{"trigger":"kisi","read":3,"failed":1}]}`))
+	if got := failing.command(t, "catchup", "--since", "1h"); got.code != 1 || !strings.Contains(got.err, "1 event could not be taken in") {
+		t.Errorf("one failed: %+v", got)
+	}
+	for _, kind := range []string{"too-far-back", "not-kisi"} {
+		s := startSite(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			fmt.Fprintf(w, `{"type":"urn:doorhook:problem:%s","detail":"too far back: the dedup window is 7d"}`, kind)
+		})
+		if got := s.command(t, "catchup", "--since", "30d"); got.code != 2 || kind == "too-far-back" && got.err != "doorhook: too far back: the dedup window is 7d\n" {
+			t.Errorf("%s: %+v", kind, got)
+		}
+	}
+	for _, since := range []string{"yesterday", "-1h", "2026-10-09", ""} {
+		if got := s.command(t, "catchup", "--since", since); got.code != 2 {
+			t.Errorf("since %q: %+v", since, got)
+		}
+	}
+}
+
+func TestInterval(t *testing.T) {
+	for text, want := range map[string]time.Duration{"0": 0, "off": 0, "30m": 30 * time.Minute, "1d": 24 * time.Hour, "-1h": -1, "never": -1, "": -1} {
+		var i interval
+		if err := i.UnmarshalText([]byte(text)); (err == nil) != (want >= 0) || err == nil && time.Duration(i) != want {
+			t.Errorf("%q: %s (%v)", text, time.Duration(i), err)
+		}
 	}
 }

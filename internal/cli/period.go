@@ -39,3 +39,20 @@ func (p *period) UnmarshalText(text []byte) error {
 }
 
 var errPeriod = errors.New("it takes a time such as 7d, 12h or 1d12h")
+
+// interval is a period, or 0 or off for never.
+type interval time.Duration
+
+// UnmarshalText reads an interval.
+func (i *interval) UnmarshalText(text []byte) error {
+	*i = 0
+	if s := string(text); s == "0" || s == "off" {
+		return nil
+	}
+	if (*period)(i).UnmarshalText(text) != nil {
+		return errInterval
+	}
+	return nil
+}
+
+var errInterval = errors.New("it takes a time such as 1h or 30m, or off")

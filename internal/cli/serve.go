@@ -33,6 +33,7 @@ type serveCmd struct {
 	kisiFlags
 	keepFlags
 	Tidy      period        `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
+	Catchup   interval      `default:"1h" variable:"DOORHOOK_CATCHUP" placeholder:"TIME" help:"How often to ask Kisi for events that its webhook did not deliver (DOORHOOK_CATCHUP), for rule files with from: kisi; 0 or off never does; default 1h."`
 	BodyLimit int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
 	Proxies   string        `name:"trusted-proxies" variable:"DOORHOOK_TRUSTED_PROXIES" placeholder:"ADDRESSES" help:"Proxies that are believed when they say in X-Forwarded-For who calls: addresses and networks with commas between (DOORHOOK_TRUSTED_PROXIES); none by default."`
 	Lease     time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
@@ -61,7 +62,7 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(),
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	}, env))
-	settings.Kisi.UseKey = app.UseKey
+	settings.Kisi.UseKey, settings.Catchup = app.UseKey, time.Duration(c.Catchup)
 	a, err := app.New(ctx, settings)
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ func standingOf(j relay.Job, w relay.Action, h relay.Held, now time.Time) standi
 	switch {
 	case h.State == relay.Done && h.Action.Same(w):
 		s.state, s.fault = "done", ""
+	case h.State == relay.Unused && h.Action.Same(w):
+		s.state, s.fault = "unused", ""
 	case h.State == relay.Dead && tried:
 		s.state = "failed"
 	case h.State == relay.TooLate && tried:
@@ -83,7 +85,7 @@ func leftovers(j relay.Job) []standing {
 }
 
 // states are in the order in which they matter.
-var states = []string{"failed", "expired", "retrying", takenBack, "waiting", "done"}
+var states = []string{"failed", "expired", "retrying", takenBack, "waiting", "unused", "done"}
 
 const takenBack = "being taken back"
 

@@ -34,6 +34,7 @@ func TestSummary(t *testing.T) {
 		{"one rejected", of(all, relay.Held{Action: door, State: relay.Done, Object: 1}, relay.Held{Action: link, State: relay.Dead, Changes: 2}), "1 failed, 1 done"},
 		{"rejected before the booking changed", of(all[1:], relay.Held{Action: link, State: relay.Dead, Changes: 1}), "1 waiting"},
 		{"too late", of(all[:1], relay.Held{Action: door, State: relay.TooLate, Changes: 2}), "1 expired"},
+		{"nobody came", of(all[:1], relay.Held{Action: door, State: relay.Unused, Changes: 1}), "1 unused"},
 		{"failing", of(all[:1], relay.Held{Action: door, State: relay.Retrying, Changes: 2, RetryAt: noon}), "1 retrying"},
 		{"nobody knows whether it was made", of(all[:1], relay.Held{Action: door, Unsure: true, Changes: 2}), "1 retrying"},
 		{"Kisi is down", of(all[:1], relay.Held{Action: door, Changes: 2, RetryAt: noon}), "1 waiting"},

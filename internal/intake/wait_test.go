@@ -48,6 +48,7 @@ func TestProgress(t *testing.T) {
 		{"one failed", planOf(link("a"), link("b")), []relay.Held{failed, held("b", relay.Done, 12)}, relay.Failed, false, `,"group_link_id":12,"error":"a: group 5 does not exist"`},
 		{"one failed and one still open", planOf(link("a"), link("b")), []relay.Held{failed}, relay.Failed, true, `,"error":"a: group 5 does not exist"`},
 		{"one expired", planOf(link("a")), []relay.Held{held("a", relay.TooLate, 0)}, relay.Failed, false, `,"error":"a: its time is over; nothing will be sent"`},
+		{"one taken back unused", planOf(link("a")), []relay.Held{held("a", relay.Unused, 0)}, relay.Finished, false, ``},
 		{"one done, one later", planOf(link("a"), later(link("b"))), []relay.Held{held("a", relay.Done, 11)}, relay.Finished, false, `,"group_link_id":11`},
 		{"nothing due yet", planOf(later(link("a"))), nil, relay.Pending, false, ``},
 		{"nothing wanted, nothing there", relay.Plan{Cancelled: true}, nil, relay.Finished, false, ``},

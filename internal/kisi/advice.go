@@ -139,6 +139,8 @@ func (e *Error) adviceOnForbidden() string {
 		return "this API key may not add users" + ownerOr + string(WriteUsers)
 	case "unlock":
 		return "this API key may not open this door" + ownerOr + "locks_unlock"
+	case "event_sets":
+		return "this API key may not read what happened" + ownerOr + string(ReadEvents)
 	case "logins":
 		return "Kisi refuses this sign-in: it allows ten API logins per user, and none by password where single sign-on is required; use an API key instead"
 	}

@@ -85,6 +85,7 @@ type Client struct {
 	breaker *breaker
 	timeout time.Duration
 	now     func() time.Time
+	sets    *setTurns
 }
 
 // New checks o and makes a Client. It does not talk to Kisi.
@@ -98,7 +99,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		http: newHTTPClient(o.Transport), base: base, header: o.header(),
-		wait: o.Wait, timeout: o.Timeout, now: time.Now,
+		wait: o.Wait, timeout: o.Timeout, now: time.Now, sets: &setTurns{},
 	}
 	if c.wait == nil {
 		c.wait = func(context.Context) error { return nil }

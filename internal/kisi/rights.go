@@ -22,6 +22,7 @@ const (
 	WriteUsers      Permission = "users_write"
 	ReadRoles       Permission = "role_assignments_read"
 	WriteRoles      Permission = "role_assignments_write"
+	ReadEvents      Permission = "events_read"
 )
 
 // Right is what a role allows the user of the key, and where.

@@ -61,6 +61,7 @@ type Held struct {
 	Error    string    `json:"error,omitempty"`  // of the last attempt
 	Answer   string    `json:"answer,omitempty"` // of the receiver of a send, to the last attempt; at most 4 KiB, without secrets
 	Served   bool      `json:"served,omitempty"` // at the last try something that is not ours did as much: nobody misses it
+	MadeAt   time.Time `json:"made_at,omitzero"` // of what is taken back unused: when it was made, or last changed
 	Used     bool      `json:"used,omitempty"`   // somebody has come to its doors: it is not taken back as unused
 }
 

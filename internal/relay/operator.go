@@ -1,6 +1,10 @@
 package relay
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // Operator is what a person who runs doorhook can ask and do, of a running server or
 // of its Redis.
@@ -18,6 +22,9 @@ type Operator interface {
 	// Replay plans the events of dead letters again, with today's rules, and says
 	// what became of each. No ids are all there are.
 	Replay(ctx context.Context, ids []string) ([]Replayed, error)
+	// Catchup takes in the events of Kisi since a time that did not come before, for
+	// one trigger or, with "", all that Kisi calls.
+	Catchup(ctx context.Context, since time.Time, trigger string) ([]CaughtUp, error)
 	// Doctor examines everything doorhook depends on.
 	Doctor(ctx context.Context) ([]Check, error)
 }
@@ -38,4 +45,21 @@ const (
 	Healthy Health = "ok"
 	Doubt   Health = "warning" // works, and may not when it matters
 	Sick    Health = "failed"
+)
+
+// CaughtUp is what a look at the events that Kisi kept came to.
+type CaughtUp struct {
+	Trigger    string    `json:"trigger"`
+	From       time.Time `json:"from"`
+	Until      time.Time `json:"until"`
+	Read       int       `json:"read"`       // events in all
+	New        int       `json:"new"`        // that had not come before
+	Duplicates int       `json:"duplicates"` // that had
+	Failed     int       `json:"failed"`     // that could not be taken in, or that no rule could decide on
+}
+
+// Reasons for which a catch-up is refused.
+var (
+	ErrTooFarBack = errors.New("too far back")
+	ErrNotKisi    = errors.New("there is no such trigger that Kisi calls: catching up is for rule files with from: kisi")
 )

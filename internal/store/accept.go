@@ -15,7 +15,7 @@ import (
 //
 //	KEYS   1 job   2 due   3 events   4 dead   5 seen (the job's key again if the
 //	       event has no identity: it must be on the same node)   6 when the trigger
-//	       granted what, a list   7.. letters
+//	       granted what, a list   7 when which lock was opened   8.. letters
 //	ARGV   1 now   2 job name   3 job id   4 trigger   5 booking   6 event id
 //	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
 //	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
@@ -27,25 +27,28 @@ import (
 //	       event replays
 //	       24 how many actions may be granted in a minute ("" any number), and the
 //	       letter if it would be more: 25 name, 26 text   27 revision of the rules
-//	       28.. what follows, then the letters: name, text
+//	       28 the lock that somebody opened ("" none)   29 when, ms   30 how long that is
+//	       remembered, ms
+//	       31.. what follows, then the letters: name, text
 //	gives  now, status, job id, changes, whether the job came due
 //
 // A job's hash: id trigger booking event received record revision version unversioned
 // changes changed worked cancelled tombstone token lease have attempts, and for each
 // rule that wants something want:<rule> and sum:<rule>.
-var acceptScript = newScript(luaTime + luaDueNow + luaLetters + luaGrants + `
+var acceptScript = newScript(luaTime + luaDueNow + luaLetters + luaGrants + luaOpened + `
 local job, due, events, dead, seen, grants = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
 local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
 local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
 local replay = ARGV[17] ~= ""
-local recordAt = 28
+local recordAt = 31
 local wantAt = recordAt + tonumber(ARGV[20])
 local undecidedAt = wantAt + 3 * tonumber(ARGV[21])
 local replaysAt = undecidedAt + tonumber(ARGV[22])
 local lettersAt = replaysAt + tonumber(ARGV[23])
 
 local function record(status, jobID)
+  noteOpened(KEYS[7], ARGV[28], ARGV[29], ARGV[30]) -- whatever became of the event, somebody was there
   return redis.call("XADD", events, "MAXLEN", "~", ARGV[14], "*",
     "status", status, "job", jobID, "received", text(ms), unpack(ARGV, recordAt, wantAt - 1))
 end
@@ -57,7 +60,7 @@ local function letters()
     redis.call("DEL", ARGV[18] .. ARGV[i])
     redis.call("ZREM", dead, ARGV[i])
   end
-  keepLetters(dead, 7, lettersAt, ARGV[13])
+  keepLetters(dead, 8, lettersAt, ARGV[13])
 end
 local function answer(status, jobID, changes, wakes)
   return {text(us), status, jobID, tostring(changes or 0), wakes or ""}
@@ -226,7 +229,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	}
 	id := relay.JobID(ev, p)
 	k, letters := s.keys, s.letters(ev, whole, p, id)
-	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger)}}
+	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger), k.opened()}}
 	if p.EventID != "" {
 		c.keys[4] = k.seen(ev.Trigger, p.EventID)
 	}
@@ -247,11 +250,12 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 		limit, name = strconv.Itoa(p.GrantsPerMinute), short(c.refusal.ID)
 		replays = append(slices.Clip(replays), c.refusal.ID) // if it is accepted now, it was refused before
 	}
+	lock, opened := openedArgs(p.Opened)
 	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
 		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
 		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
 		changes, k.letters(), ev.ReceivedAt.UnixMicro(), len(fields), len(wants)/3, len(p.Undecided), len(replays),
-		limit, name, text, p.Revision)
+		limit, name, text, p.Revision, lock, opened, openedTTL.Milliseconds())
 	c.addTexts(fields)
 	c.addTexts(wants)
 	c.addTexts(p.Undecided)

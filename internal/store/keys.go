@@ -38,7 +38,12 @@ func (k keys) loginLock(account string) string { return k.tag + "login-lock:" + 
 func (k keys) turns() string                   { return k.tag + "turns" }
 func (k keys) waiting() string                 { return k.tag + "turns-waiting" }
 func (k keys) ping() string                    { return k.tag + "ping" }
-func (k keys) wake() string                    { return k.tag + "wake" } // a channel
+func (k keys) opened() string                  { return k.tag + "opened" }
+func (k keys) caughtUp(trigger string) string  { return k.tag + "catchup:" + trigger }
+func (k keys) catchupLock(trigger string) string {
+	return k.tag + "catchup-lock:" + trigger
+}
+func (k keys) wake() string { return k.tag + "wake" } // a channel
 
 const (
 	longest = 256

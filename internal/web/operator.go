@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"doorhook/internal/intake"
 	"doorhook/internal/relay"
@@ -42,6 +43,7 @@ func (s *Server) operatorRoutes() {
 	s.app.Get(apiPath+"v1/events", s.events)
 	s.app.Get(apiPath+"v1/dead", s.letters)
 	s.app.Post(apiPath+"v1/replay", s.replay)
+	s.app.Post(apiPath+"v1/catchup", s.catchup)
 	s.app.Get(apiPath+"v1/doctor", s.doctor)
 }
 
@@ -150,9 +152,8 @@ func (s *Server) letters(c *fiber.Ctx) error {
 // replay serves POST /api/v1/replay. It insists on JSON, which a form in a browser
 // cannot send, and on being told what to replay: nothing must not mean all.
 func (s *Server) replay(c *fiber.Ctx) error {
-	kind, _, err := mime.ParseMediaType(string(c.Request().Header.ContentType()))
-	if err != nil || kind != fiber.MIMEApplicationJSON {
-		return fmt.Errorf("%w: send JSON, with Content-Type: application/json", intake.ErrUnsupported)
+	if err := insistOnJSON(c); err != nil {
+		return err
 	}
 	var ask struct {
 		IDs []string `json:"ids"`
@@ -165,6 +166,31 @@ func (s *Server) replay(c *fiber.Ctx) error {
 	defer cancel()
 	replayed, err := s.op.Replay(ctx, ask.IDs)
 	return answerList(c, "replayed", replayed, err)
+}
+
+func insistOnJSON(c *fiber.Ctx) error {
+	kind, _, err := mime.ParseMediaType(string(c.Request().Header.ContentType()))
+	if err != nil || kind != fiber.MIMEApplicationJSON {
+		return fmt.Errorf("%w: send JSON, with Content-Type: application/json", intake.ErrUnsupported)
+	}
+	return nil
+}
+
+// catchup serves POST /api/v1/catchup. It takes as long as Kisi does, which tells a
+// few hundred events a second at most.
+func (s *Server) catchup(c *fiber.Ctx) error {
+	if err := insistOnJSON(c); err != nil {
+		return err
+	}
+	var ask struct {
+		Since   time.Time `json:"since"`
+		Trigger string    `json:"trigger"`
+	}
+	if json.Unmarshal(c.BodyRaw(), &ask) != nil || ask.Since.IsZero() {
+		return &intake.UnreadableError{Reason: `say since when: {"since": "2026-10-09T12:00:00Z"}, and perhaps "trigger"`}
+	}
+	caughtUp, err := s.op.Catchup(c.UserContext(), ask.Since, ask.Trigger)
+	return answerList(c, "caught_up", caughtUp, err)
 }
 
 // doctor serves GET /api/v1/doctor.

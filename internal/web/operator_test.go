@@ -64,6 +64,17 @@ func (o *office) Replay(_ context.Context, ids []string) ([]relay.Replayed, erro
 	return one(o, relay.Replayed{ID: "d", Status: relay.Accepted, JobID: "t:booking:1"})
 }
 
+func (o *office) Catchup(_ context.Context, since time.Time, trigger string) ([]relay.CaughtUp, error) {
+	o.note("catchup %s %q", since.Format(time.RFC3339), trigger)
+	switch trigger {
+	case "old":
+		return nil, fmt.Errorf("%w: by far", relay.ErrTooFarBack)
+	case "json":
+		return nil, relay.ErrNotKisi
+	}
+	return []relay.CaughtUp{{Trigger: "kisi", From: since, Until: since.Add(time.Hour), Read: 3, New: 1, Duplicates: 2}}, o.err
+}
+
 func (o *office) Doctor(context.Context) ([]relay.Check, error) {
 	o.note("doctor")
 	return one(o, relay.Check{Name: "rules", Health: relay.Healthy, Says: "t"})
@@ -81,6 +92,7 @@ func TestOperatorContract(t *testing.T) {
 		job        = `{"id":"t:booking:1","trigger":"","event_id":"","changes":0,"worked":0,"want":[],"have":[]}`
 		event      = `{"id":"1-0","at":"0001-01-01T00:00:00Z","trigger":"t","event_id":"e","status":"accepted","event":{"id":"e"}}`
 		letter     = `{"id":"d","at":"0001-01-01T00:00:00Z","cause":"kisi","trigger":"t","error":"no"}`
+		badCatchup = `{"type":"urn:doorhook:problem:unreadable","title":"Unreadable request","status":400,"detail":"say since when: {\"since\": \"2026-10-09T12:00:00Z\"}, and perhaps \"trigger\""}`
 		badReplay  = `{"type":"urn:doorhook:problem:unreadable","title":"Unreadable request","status":400,"detail":"say what to replay: {\"ids\": [\"…\", …]}, or {\"all\": true}"}`
 		badLimit   = `{"type":"urn:doorhook:problem:unreadable","title":"Unreadable request","status":400,"detail":"the query parameter limit is a number from 1 to 1000"}`
 		wrongType  = `{"type":"urn:doorhook:problem:unsupported","title":"Unsupported body","status":415,"detail":"doorhook cannot read this kind of body: send JSON, with Content-Type: application/json"}`
@@ -124,6 +136,22 @@ func TestOperatorContract(t *testing.T) {
 		},
 		{name: "doctor", method: "GET", path: "doctor", status: 200, want: `{"checks":[{"name":"rules","health":"ok","says":"t"}]}`, asked: "doctor"},
 
+		{
+			name: "catch up", method: "POST", path: "catchup", contentType: jsonType, body: `{"since":"2026-01-01T00:00:00Z","trigger":"kisi"}`, status: 200,
+			want:  `{"caught_up":[{"trigger":"kisi","from":"2026-01-01T00:00:00Z","until":"2026-01-01T01:00:00Z","read":3,"new":1,"duplicates":2,"failed":0}]}`,
+			asked: `catchup 2026-01-01T00:00:00Z "kisi"`,
+		},
+		{
+			name: "catch up too far", method: "POST", path: "catchup", contentType: jsonType, body: `{"since":"2026-01-01T00:00:00Z","trigger":"old"}`, status: 422,
+			want: `{"type":"urn:doorhook:problem:too-far-back","title":"Too far back","status":422,"detail":"too far back: by far"}`, asked: `catchup 2026-01-01T00:00:00Z "old"`,
+		},
+		{
+			name: "catch up with no Kisi", method: "POST", path: "catchup", contentType: jsonType, body: `{"since":"2026-01-01T00:00:00Z","trigger":"json"}`, status: 422,
+			want:  `{"type":"urn:doorhook:problem:not-kisi","title":"Not a trigger of Kisi","status":422,"detail":"there is no such trigger that Kisi calls: catching up is for rule files with from: kisi"}`,
+			asked: `catchup 2026-01-01T00:00:00Z "json"`,
+		},
+		{name: "catch up since when?", method: "POST", path: "catchup", contentType: jsonType, body: `{"trigger":"kisi"}`, status: 400, want: badCatchup},
+		{name: "catch up by a form", method: "POST", path: "catchup", contentType: formType, body: `{"since":"2026-01-01T00:00:00Z"}`, status: 415, want: wrongType},
 		{name: "replay what?", method: "POST", path: "replay", contentType: jsonType, status: 400, want: badReplay},
 		{name: "replay nothing", method: "POST", path: "replay", contentType: jsonType, body: `{}`, status: 400, want: badReplay},
 		{name: "replay an empty list", method: "POST", path: "replay", contentType: jsonType, body: `{"ids":[]}`, status: 400, want: badReplay},
@@ -178,6 +206,7 @@ var operatorRoutes = []struct{ method, path string }{
 	{"GET", "/api/v1/events"},
 	{"GET", "/api/v1/dead"},
 	{"POST", "/api/v1/replay"},
+	{"POST", "/api/v1/catchup"},
 	{"GET", "/api/v1/doctor"},
 	{"GET", "/api/"},
 	{"GET", "/api/v2/anything"},

@@ -64,6 +64,10 @@ func (s *Server) problemOf(err error) problem {
 		return ours(http.StatusUnauthorized, "unauthorized", "Not authorized", errNotOperator.Error())
 	case errors.Is(err, errUnknownJob):
 		return ours(http.StatusNotFound, "unknown-job", "Unknown job", errUnknownJob.Error())
+	case errors.Is(err, relay.ErrTooFarBack):
+		return ours(http.StatusUnprocessableEntity, "too-far-back", "Too far back", err.Error())
+	case errors.Is(err, relay.ErrNotKisi):
+		return ours(http.StatusUnprocessableEntity, "not-kisi", "Not a trigger of Kisi", relay.ErrNotKisi.Error())
 	case errors.Is(err, errStoreAway):
 		return ours(http.StatusServiceUnavailable, "unavailable", "Unavailable", errStoreAway.Error())
 	case errors.Is(err, relay.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

@@ -47,7 +47,7 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 		}
 		retire(h)
 		switch {
-		case h.State == relay.Dead || h.State == relay.TooLate: // what gave up before stays given up
+		case h.State == relay.Dead || h.State == relay.TooLate || h.State == relay.Unused: // it stays as it was settled
 		case !h.Action.Ends.IsZero() && !now.Before(h.Action.Ends): // tidied up, it stays done
 		default:
 			h.State = relay.Waiting
@@ -93,6 +93,9 @@ func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64)
 			h.Error, h.Attempts = "", 0
 		}
 		succeed(h, s, out, now)
+		if s.op == look {
+			looked(j, s, out.Used, now)
+		}
 	default:
 		return failed(j, s, out, now, roll)
 	}
@@ -116,7 +119,7 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 		l := letter(*j, s.want, causeOf(s, out.Err), out.Err, now)
 		return &l
 	}
-	if s.op != find || h.Unsure { // after a second look, what is wanted stands, whatever else may
+	if s.op != look && (s.op != find || h.Unsure) { // what stands is not in doubt; after a second look, what is wanted stands, whatever else may
 		h.State = relay.Retrying
 	}
 	if s.op == create {
@@ -196,6 +199,7 @@ func found(h *relay.Held, object int64, now time.Time) {
 		h.Object, h.Unsure, h.State = object, false, relay.Waiting
 		if object != 0 {
 			h.State = relay.Done
+			made(h, h.TriedAt)
 		}
 		h.Lost = lookAgain(h, now.Add(lateWork))
 	case object != 0:
@@ -217,12 +221,14 @@ func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 	switch s.op {
 	case create:
 		h.Object, h.Unsure, h.Served, h.State = out.Object, false, false, relay.Done
+		made(h, now)
 	case find:
 		found(h, out.Object, now)
 	case resolve:
 		h.Action, h.Locks, h.State = s.want, out.Locks, relay.Done
 	case change:
 		h.Action, h.State = s.want, relay.Done
+		made(h, now)
 		if out.Verdict == relay.Gone { // somebody deleted it in Kisi: it has to be made anew
 			h.Object, h.State, h.Action.Args = 0, relay.Waiting, nil
 		}

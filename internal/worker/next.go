@@ -20,6 +20,7 @@ const (
 	change     // change an object in its place
 	resolve    // ask which locks a group has
 	create     // make an object, or unlock
+	look       // see whether anybody has used what stands
 )
 
 // step is one thing to do in Kisi.
@@ -47,6 +48,7 @@ type decision struct {
 //	     │           │ or the other way round where Kisi refuses the new beside the old
 //	no   │ yes       │ revoke
 //	no   │ no        │ none
+//	yes  │ unused    │ look whether anybody came; revoke if nobody did
 func next(j *relay.Job, now time.Time, tidy time.Duration) decision {
 	v := &view{job: j, now: now, tidy: tidy}
 	wants := v.expand()
@@ -185,7 +187,7 @@ func (v *view) pair(wants []relay.Action) []int {
 	taken := make([]bool, len(v.job.Have))
 	for i, w := range wants {
 		pairs[i] = v.free(taken, func(h relay.Held) bool {
-			return h.Object != 0 && h.Action.Rule == w.Rule && h.Action.Same(w)
+			return (h.Object != 0 || h.State == relay.Unused) && h.Action.Rule == w.Rule && h.Action.Same(w) && !isGroup(h)
 		})
 		if pairs[i] >= 0 {
 			taken[pairs[i]] = true
@@ -223,9 +225,8 @@ func (v *view) wanted(w relay.Action, i int) {
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
-	case h.Object != 0 && h.Action.Same(w):
-		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At = w.Key, w.Ends, w.NotAfter, w.At
-		h.State = relay.Done
+	case (h.Object != 0 || h.State == relay.Unused) && h.Action.Same(w):
+		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At, h.Action.Unused = w.Key, w.Ends, w.NotAfter, w.At, w.Unused
 		v.standing(h, i)
 	case h.State == relay.Done && h.Action.Same(w): // an unlock that was done, an object that was tidied up
 		v.drop(h, i)
@@ -245,7 +246,13 @@ func (v *view) wanted(w relay.Action, i int) {
 // standing is an object that is as it should be: until its window is long over.
 // Something it replaced may still be to be deleted.
 func (v *view) standing(h *relay.Held, i int) {
+	if h.State == relay.Unused { // a repeat does not grant it again
+		v.drop(h, i)
+		return
+	}
+	h.State = relay.Done
 	v.old(h, i)
+	v.toLook(h, i)
 	if h.Action.Ends.IsZero() {
 		return
 	}

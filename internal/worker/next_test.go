@@ -196,6 +196,7 @@ type site struct {
 	objects map[int64]relay.Action
 	last    int64
 	late    []lateCreate // requests without an answer that are still being worked on
+	came    []time.Time  // when somebody came to its doors
 }
 
 type lateCreate struct {
@@ -231,7 +232,7 @@ func (k *site) do(j relay.Job, s step, fault string) relay.Outcome {
 	case fault == "lost before" && s.op == create:
 		return failed(relay.Unsure)
 	}
-	out := k.effect(h, s, objects(j))
+	out := k.effect(h, s, objects(j), doorsOf(j, h.Action.Rule).from)
 	if fault == "lost after" {
 		if s.op == create {
 			return failed(relay.Unsure)
@@ -251,7 +252,7 @@ func (k *site) taken(a relay.Action) bool {
 	return false
 }
 
-func (k *site) effect(h relay.Held, s step, known []int64) relay.Outcome {
+func (k *site) effect(h relay.Held, s step, known []int64, from time.Time) relay.Outcome {
 	_, there := k.objects[s.object]
 	switch s.op {
 	case create:
@@ -273,6 +274,8 @@ func (k *site) effect(h relay.Held, s step, known []int64) relay.Outcome {
 		delete(k.objects, s.object)
 	case resolve:
 		return relay.Outcome{Verdict: relay.OK, Locks: []int64{1, 2}}
+	case look:
+		return relay.Outcome{Verdict: relay.OK, Used: slices.ContainsFunc(k.came, func(at time.Time) bool { return !at.Before(from) })}
 	case find:
 		sought := h.Action
 		if !h.Unsure {
@@ -296,11 +299,17 @@ func TestConverges(t *testing.T) {
 		h := &history{site: &site{objects: map[int64]relay.Action{}}, job: relay.Job{ID: "j"}, now: noon}
 		for range rapid.IntRange(1, 6).Draw(t, "changes") {
 			h.job.Changes++
-			h.job.ChangedAt = h.now
+			h.job.ChangedAt, h.job.ReceivedAt = h.now, h.now
 			h.job.Want = drawWant(t, h.now)
 			for range rapid.IntRange(0, 8).Draw(t, "steps") {
 				h.step(t, rapid.SampledFrom([]string{"", "", "untried", "refused", "rejected", "lost before", "lost after", "late", "died"}).Draw(t, "fault"))
 				h.now = h.now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
+				if rapid.IntRange(0, 9).Draw(t, "somebody comes") == 0 {
+					h.site.came = append(h.site.came, h.now)
+				}
+			}
+			if rapid.Bool().Draw(t, "time passes") {
+				h.now = h.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "minutes")) * time.Minute)
 			}
 		}
 		h.rest(t)
@@ -347,7 +356,29 @@ func (h *history) step(t *rapid.T, fault string) bool {
 		return true
 	}
 	apply(&h.job, d.step, out, h.now, 0)
+	if d.step.op == look {
+		h.checkLook(t)
+	}
 	return true
+}
+
+// checkLook lets nothing be taken back that somebody came for, or whose time to be
+// taken back has not come.
+func (h *history) checkLook(t *rapid.T) {
+	for _, held := range h.job.Have {
+		if held.State != relay.Unused || held.Object == 0 {
+			continue
+		}
+		begins := noon.Add(time.Hour)
+		for _, at := range []time.Time{held.MadeAt, held.TriedAt} {
+			if at.After(begins) {
+				begins = at
+			}
+		}
+		if i := slices.IndexFunc(h.site.came, func(at time.Time) bool { return !at.Before(begins) }); i >= 0 || held.Action.Unused.After(h.now) || !h.now.Before(held.Action.Ends) {
+			t.Fatalf("taken back at %s, though somebody came, or too early, or too late: %+v, came %s", h.now, held, h.site.came)
+		}
+	}
 }
 
 // rest works without faults until nothing is left to come.
@@ -396,7 +427,8 @@ func (h *history) wanted() (may, must map[string]int) {
 			s := string(e.Kind) + string(e.Args)
 			may[s]++
 			gaveUp := slices.ContainsFunc(h.job.Have, func(held relay.Held) bool {
-				return (held.Action.Key == e.Key || held.Action.Key == a.Key) && (held.State == relay.Dead || held.State == relay.TooLate)
+				return (held.Action.Key == e.Key || held.Action.Key == a.Key) &&
+					(held.State == relay.Dead || held.State == relay.TooLate || held.State == relay.Unused && held.Action.Same(e))
 			})
 			if e.Kind != relay.Unlock && !e.Expired(h.now) && !e.At.After(h.now) && !gaveUp {
 				must[s]++
@@ -408,6 +440,7 @@ func (h *history) wanted() (may, must map[string]int) {
 
 func drawWant(t *rapid.T, now time.Time) []relay.Action {
 	var want []relay.Action
+	unused := rapid.IntRange(0, 59).Draw(t, "unused in minutes") // of all, as it is a rule's; or never
 	for i := range rapid.IntRange(0, 3).Draw(t, "wants") {
 		key := fmt.Sprintf("r#%d", i)
 		var a relay.Action
@@ -427,6 +460,9 @@ func drawWant(t *rapid.T, now time.Time) []relay.Action {
 				continue // Kisi gives it once
 			}
 			a = role(key, rapid.IntRange(1, 3).Draw(t, "minutes")*30)
+		}
+		if a.Kind != relay.Unlock && unused > 0 && unused < 30 {
+			a.Unused = noon.Add(time.Hour + time.Duration(unused)*time.Minute)
 		}
 		if a.Kind != relay.Unlock {
 			switch rapid.IntRange(0, 4).Draw(t, "when") {

@@ -23,6 +23,8 @@ type jobs interface {
 	// Adopt gives the first of objects that no other job has, and notes that j has
 	// it now; 0 if there is none.
 	Adopt(ctx context.Context, j relay.Job, k relay.Kind, objects []int64) (int64, error)
+	// Opened says when somebody last came to locks, as doorhook was told.
+	Opened(ctx context.Context, locks []int64) (map[int64]time.Time, error)
 	Wake() <-chan struct{}
 	// Now is the store's clock.
 	Now() time.Time
@@ -40,6 +42,10 @@ type doer interface {
 	Locks(ctx context.Context, a relay.Action) relay.Outcome
 	// Person is who has Kisi's id user; nil is nobody.
 	Person(ctx context.Context, user int64) (*relay.Person, relay.Outcome)
+	// Doors are the locks of groups, which may have been asked for a while ago.
+	Doors(ctx context.Context, groups []int64) relay.Outcome
+	// Came asks Kisi whether anybody came to one of locks; rejected if it does not tell.
+	Came(ctx context.Context, locks []int64, from, until time.Time) relay.Outcome
 }
 
 // Options tune a Worker. The zero value is a good one.
@@ -60,6 +66,8 @@ type Options struct {
 
 	// Tell is told what people may want to know of; it must not wait. Nil is not told.
 	Tell func(relay.Happening)
+	// Told reports whether anybody tells doorhook who opens doors. Nil always does.
+	Told func() bool
 
 	// Roll draws a number in [0, 1), which says how long pauses are; random if nil.
 	Roll func() float64
@@ -266,7 +274,7 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time.Time) *relay.DeadLetter {
 	started := now()
 	stepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.StepTimeout)
-	out := w.carryOut(relay.WithPriority(stepCtx, priority(*j, s, started)), *j, s)
+	out := w.carryOut(relay.WithPriority(stepCtx, priority(*j, s, started)), *j, s, started)
 	cancel()
 	a := j.Have[s.held].Action
 	if s.op == change || s.op == resolve {
@@ -323,6 +331,8 @@ func result(s step, out relay.Outcome) string {
 	switch {
 	case out.Verdict != relay.OK && out.Verdict != relay.Gone:
 		return out.Verdict.String()
+	case s.op == look && out.Used:
+		return "used"
 	case s.op == find && out.Object == 0:
 		return "not there"
 	case s.op == find:
@@ -332,10 +342,10 @@ func result(s step, out relay.Outcome) string {
 	case out.Verdict == relay.Gone:
 		return "was gone"
 	}
-	return [...]string{"", "revoked", "", "changed", "resolved", "created"}[s.op]
+	return [...]string{"", "revoked", "", "changed", "resolved", "created", "unused"}[s.op]
 }
 
-func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcome {
+func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step, now time.Time) relay.Outcome {
 	h, want := j.Have[s.held], s.want
 	if w.opts.Limits != nil {
 		if now, ok := w.opts.Limits(j.Trigger); ok {
@@ -351,6 +361,8 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step) relay.Outcom
 		return w.doer.Change(ctx, want, s.object)
 	case resolve:
 		return w.doer.Locks(ctx, want)
+	case look:
+		return w.look(ctx, j, h, now)
 	default:
 		return w.create(ctx, want)
 	}
@@ -438,6 +450,9 @@ func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s 
 	if object := cmp.Or(out.Object, s.object); object != 0 {
 		attrs = append(attrs, slog.Int64("object", object))
 	}
+	if s.op == look && out.Err == nil {
+		attrs = append(attrs, slog.Bool("used", out.Used))
+	}
 	if out.Err != nil {
 		h := j.Have[s.held]
 		attempts, again := h.Attempts, h.RetryAt
@@ -466,5 +481,5 @@ func (w *Worker) logStore(ctx context.Context, err error) {
 }
 
 func (o op) String() string {
-	return [...]string{"none", "revoke", "find", "change", "resolve", "create"}[o]
+	return [...]string{"none", "revoke", "find", "change", "resolve", "create", "look"}[o]
 }

@@ -29,6 +29,9 @@ type shelf struct {
 	onFinish func() error                     // nil saves
 	onSave   func() (changed bool, err error) // nil saves
 	onCreate func(relay.Action) relay.Outcome
+	onCame   func() relay.Outcome
+	opened   map[int64]time.Time
+	storeErr error
 	found    int64 // by a look; 0 is nothing
 	letters  []relay.DeadLetter
 	next     time.Time // of the last finish
@@ -79,6 +82,27 @@ func (s *shelf) Finish(ctx context.Context, j relay.Job, next time.Time, letters
 
 func (s *shelf) Adopt(_ context.Context, _ relay.Job, _ relay.Kind, objects []int64) (int64, error) {
 	return objects[0], nil
+}
+
+func (s *shelf) Opened(_ context.Context, locks []int64) (map[int64]time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note("opened %v", locks)
+	return s.opened, s.storeErr
+}
+
+func (s *shelf) Doors(_ context.Context, groups []int64) relay.Outcome {
+	return relay.Outcome{Verdict: relay.OK, Locks: []int64{groups[0] * 10, groups[0]*10 + 1}}
+}
+
+func (s *shelf) Came(_ context.Context, locks []int64, from, until time.Time) relay.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note("came %v %s", locks, until.Sub(from))
+	if s.onCame != nil {
+		return s.onCame()
+	}
+	return relay.Outcome{Verdict: relay.OK}
 }
 
 func (s *shelf) Now() time.Time { return time.Now() }

@@ -15,10 +15,11 @@ type bucket struct {
 // Source: OpenAPI: 5 a second per user, with all keys together, and per address
 // without one.
 func (s *Server) spend(who string, now time.Time) bool {
-	if s.o.Rate < 0 {
-		return true
-	}
-	rate := float64(s.o.Rate)
+	return s.o.Rate < 0 || s.spendOf(who, float64(s.o.Rate), now)
+}
+
+// spendOf takes one from a budget of its own.
+func (s *Server) spendOf(who string, rate float64, now time.Time) bool {
 	b := s.buckets[who]
 	if b == nil {
 		b = &bucket{tokens: rate, at: now}

@@ -14,7 +14,7 @@ func roleOf(id string) (appliesTo string) {
 // permissions are those of Kisi's hundred that matter to what is served here.
 func permissions() []string {
 	return []string{
-		"group_links_read", "group_links_write", "group_locks_read", "groups_read", "locks_read", "locks_unlock",
+		"events_read", "group_links_read", "group_links_write", "group_locks_read", "groups_read", "integrations_read", "locks_read", "locks_unlock",
 		"role_assignments_read", "role_assignments_write", "schedules_read", "schedules_write", "users_read", "users_write",
 	}
 }

@@ -47,6 +47,9 @@ func routes() []route {
 		{method: "DELETE", path: "/schedules/{id}", permission: "schedules_write", do: (*Server).deleteSchedule},
 		{method: "GET", path: "/group_links", do: (*Server).getGroupLinks},
 		{method: "POST", path: "/group_links", permission: "group_links_write", do: (*Server).postGroupLinks},
+		{method: "POST", path: "/event_sets", permission: "events_read", do: (*Server).postEventSets},
+		{method: "GET", path: "/event_sets/{id}", permission: "events_read", do: (*Server).getEventSet},
+		{method: "GET", path: "/integrations", permission: "integrations_read", do: (*Server).getIntegrations},
 		{method: "DELETE", path: "/group_links/{id}", permission: "group_links_write", do: (*Server).deleteGroupLink},
 	}
 }

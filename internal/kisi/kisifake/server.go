@@ -89,11 +89,17 @@ type Server struct {
 	buckets   map[string]*bucket
 	faults    []*Fault
 	unlocks   []Unlock
+	events    []Event // oldest first
+	sets      []*eventSet
+	setLooks  int
+	setsFail  bool
+	webhooks  []*Webhook
 	journal   []Call
 	changed   chan struct{} // closed and renewed with each call
 	nextID    int64
 	web       *http.Server
 	stopped   chan struct{} // closed when web has stopped
+	sending   sync.WaitGroup
 }
 
 // door is a lock and its condition.
@@ -165,7 +171,7 @@ func (s *Server) Start(addr string) (url string, err error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// Close ends the listener and every request that a fault keeps waiting. It may
+// Close ends the listener, the webhooks and every request that a fault keeps waiting. It may
 // be called twice, and without Start.
 func (s *Server) Close() {
 	s.mu.Lock()
@@ -175,7 +181,11 @@ func (s *Server) Close() {
 	default:
 		close(s.gone)
 	}
+	for _, w := range s.webhooks {
+		w.stop()
+	}
 	s.mu.Unlock()
+	s.sending.Wait()
 	if web == nil {
 		return
 	}
