@@ -24,6 +24,8 @@ func (quarterHour) Trigger(name string) (relay.Trigger, bool) {
 
 func (quarterHour) Alias(string) (relay.Trigger, bool) { return relay.Trigger{}, false }
 
+func (quarterHour) Has(string) bool { return true }
+
 func (quarterHour) Plan(ev relay.Event) relay.Plan {
 	payload, _ := ev.Payload.(map[string]any)
 	text := func(name string) string { s, _ := payload[name].(string); return s }

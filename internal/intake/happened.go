@@ -22,10 +22,10 @@ func (in *Intake) Happened(ctx context.Context, ev relay.Event) error {
 	p := rules.Plan(ev)
 	p.EventID = ev.ID
 	receipt, err := in.accept(ctx, ev, p)
-	if err == nil && receipt.Status == relay.Failed {
+	if err == nil && receipt.Status == relay.Failed && !p.Fatal {
 		err = errors.New(receipt.Error)
 	}
-	if err == nil && len(p.Problems) > 0 && receipt.Status != relay.Duplicate {
+	if err == nil && (p.Fatal || len(p.Problems) > 0) && receipt.Status != relay.Duplicate {
 		err = undecided(p) // nobody gets an answer, so it is said here
 	}
 	return err

@@ -60,7 +60,7 @@ func TestWebhook(t *testing.T) {
 		}
 		uuid, at := got["uuid"], got["created_at"]
 		want := map[string]any{
-			"uuid": uuid, "actor_type": "User", "actor_id": 77.0, "actor_name": "Owner", "object_type": "Lock", "object_id": 22281.0,
+			"uuid": uuid, "actor_type": "User", "actor_id": 70.0, "actor_name": "Owner", "object_type": "Lock", "object_id": 22281.0,
 			"object_name": "Studio A", "organization_id": 3.0, "place_id": 5.0, "success": true, "type": "lock.unlock",
 			"error_code": nil, "error_message": nil, "created_at": at,
 		}
