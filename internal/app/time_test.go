@@ -313,7 +313,7 @@ func TestWasDown(t *testing.T) {
 // claim takes what is due in hand, as a doorhook does that dies of it.
 func (w *tower) claim() {
 	w.t.Helper()
-	c, err := w.store.Claim(w.t.Context(), 10)
+	c, err := w.store.Claim(w.t.Context(), relay.Doors, 10)
 	if err != nil || len(c.Jobs) != 1 {
 		w.t.Fatalf("claimed %d jobs (%v), want 1", len(c.Jobs), err)
 	}
