@@ -34,6 +34,7 @@ type serveCmd struct {
 	keepFlags
 	Tidy      period        `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
 	BodyLimit int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
+	SendAllow string        `variable:"DOORHOOK_SEND_ALLOW" placeholder:"ADDRESSES" help:"Private addresses that send may send to (DOORHOOK_SEND_ALLOW), as 10.0.0.7,192.168.0.0/16; default none."`
 	Lease     time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
 	LogFormat string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
 }
@@ -57,7 +58,7 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 	settings := c.keepFlags.add(c.kisiFlags.add(app.Settings{
 		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv, Reload: hangup,
 		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), BodyLimit: c.BodyLimit,
-		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(),
+		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(), SendAllow: c.SendAllow,
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	}, env))
 	settings.Kisi.UseKey = app.UseKey
