@@ -56,13 +56,20 @@ func (m message) curl(headers map[string]relay.Text, body, signed string) string
 // nothing else expanded.
 func inShell(t relay.Text) string {
 	var b strings.Builder
-	for _, p := range t {
-		if p.Text != "" {
-			b.WriteString(quoted(p.Text))
+	plain := ""
+	write := func() {
+		if plain != "" {
+			b.WriteString(quoted(plain))
 		}
+		plain = ""
+	}
+	for _, p := range t {
+		plain += p.Text
 		if p.Env != "" {
+			write()
 			b.WriteString(`"$` + p.Env + `"`)
 		}
 	}
+	write()
 	return b.String()
 }
