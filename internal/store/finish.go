@@ -121,7 +121,7 @@ func (s *Store) Finish(ctx context.Context, j relay.Job, next time.Time, letters
 	keys := slices.Concat([]string{s.keys.job(j.ID), s.keys.due(j.Lane), s.keys.dead(), s.keys.sent()}, objects, names)
 	args := append([]any{
 		short(j.ID), j.Token, have, attempts, j.Changes, score(next), s.retention(j), s.opts.LetterTTL.Milliseconds(),
-		len(objects), s.opts.Retention.Milliseconds(), sentKept(j), s.keys.jobs(),
+		len(objects), s.opts.Retention.Milliseconds(), s.sentKept(j), s.keys.jobs(),
 	}, texts...)
 	reply, err := s.run(ctx, "finish job "+short(j.ID), finishScript, keys, args...)
 	if err != nil {
@@ -201,12 +201,12 @@ func (s *Store) retention(j relay.Job) string {
 const mostSent = 1000
 
 // sentKept is how many finished messages are kept if j is one, and "" if it is not.
-func sentKept(j relay.Job) string {
+func (s *Store) sentKept(j relay.Job) string {
 	open := func(h relay.Held) bool { return h.State != relay.Done }
 	if j.Lane != relay.Messages || j.Standing() || slices.ContainsFunc(j.Have, open) {
 		return ""
 	}
-	return fmt.Sprint(mostSent)
+	return fmt.Sprint(s.mostSent)
 }
 
 func score(next time.Time) string {

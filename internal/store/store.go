@@ -27,6 +27,7 @@ type Store struct {
 	embedded *embedded.Redis // nil if Redis is elsewhere
 	name     string          // tells our own hints from others'
 	patience time.Duration   // limit on one call
+	mostSent int             // finished messages that keep their jobs
 
 	wake       map[relay.Lane]chan struct{} // does not change
 	subscribed *redis.PubSub                // nil if embedded
@@ -44,7 +45,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: o, keys: newKeys(o.Prefix), clock: clock{fixed: o.Now, host: time.Now},
-		name: rand.Text(), patience: 2 * time.Second, wake: map[relay.Lane]chan struct{}{},
+		name: rand.Text(), patience: 2 * time.Second, mostSent: mostSent, wake: map[relay.Lane]chan struct{}{},
 	}
 	for _, lane := range lanes {
 		s.wake[lane] = make(chan struct{}, 1)
