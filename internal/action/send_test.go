@@ -42,7 +42,7 @@ func sending(fields map[string]any) relay.Action {
 func local(env map[string]string) SendOptions {
 	return SendOptions{
 		Env: func(name string) string { return env[name] }, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		UserAgent: "doorhook/test", Timeout: 300 * time.Millisecond,
+		UserAgent: "doorhook/test", Timeout: 2 * time.Second,
 	}
 }
 
