@@ -1,4 +1,4 @@
-// Package action carries actions out in Kisi: one file for each kind says how
+// Package action carries actions out, in Kisi or elsewhere: one file for each kind says how
 // it is made, changed, taken back and found again, and what an answer of Kisi
 // means for it. It keeps nothing, and retries nothing.
 package action
@@ -33,8 +33,8 @@ type kind interface {
 	find(ctx context.Context, a relay.Action, since time.Time, known []int64) relay.Outcome
 }
 
-// New makes a Doer that talks to Kisi through c.
-func New(c *kisi.Client) *Doer {
+// New makes a Doer that talks to Kisi through c, and sends messages as o says.
+func New(c *kisi.Client, o SendOptions) *Doer {
 	groups := &groupLocks{kisi: c, now: time.Now, known: map[int64]knownLocks{}}
 	people := &people{kisi: c, now: time.Now, known: map[int64]knownPerson{}}
 	return &Doer{kisi: c, groups: groups, people: people, kinds: map[relay.Kind]kind{
@@ -42,10 +42,12 @@ func New(c *kisi.Client) *Doer {
 		relay.Schedule:       schedule{c},
 		relay.GroupLink:      groupLink{c},
 		relay.RoleAssignment: roleAssignment{c, time.Now},
+		relay.Send:           newSend(o),
 	}}
 }
 
-// Create makes what a asks for. It gives the object that stands for it; an unlock has none.
+// Create makes what a asks for. It gives the object that stands for it; an unlock and a
+// send have none.
 func (d *Doer) Create(ctx context.Context, a relay.Action) relay.Outcome {
 	return d.with(a, func(k kind) relay.Outcome {
 		return d.granting(ctx, a, func() relay.Outcome { return k.create(ctx, a) })

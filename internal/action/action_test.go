@@ -56,7 +56,7 @@ func kisiAt(t *testing.T) (*kisifake.Server, *Doer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return fake, New(client)
+	return fake, New(client, SendOptions{})
 }
 
 // TestVerdicts is what each answer of Kisi means for each thing that is asked.

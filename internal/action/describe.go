@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"doorhook/internal/kisi"
@@ -18,22 +19,29 @@ import (
 // Kisi's own address and names nobody.
 type Caller struct{ URL, Integration, Contact, UserAgent string }
 
-// Request is a request to Kisi, without the secret.
+// Request is a request to Kisi, or to whom a message is sent, without secrets: in the
+// place of one there is ${env.NAME}, or nothing.
 type Request struct {
 	For    string      `json:"for,omitempty"` // what it is repeated for, or waits for
 	Method string      `json:"method"`
 	URL    string      `json:"url"`
 	Header http.Header `json:"headers"`
-	Body   string      `json:"body,omitempty"` // JSON
+	Body   string      `json:"body,omitempty"`   // JSON, but for a message in another form
+	Signed string      `json:"signed,omitempty"` // by what key a message is signed
+
+	curl string // of a message, whose secrets are variables of the shell
 }
 
 func (r Request) String() string {
 	s := r.Method + " " + r.URL
-	if u, err := url.Parse(r.URL); err == nil {
+	if u, err := url.Parse(r.URL); err == nil && r.curl == "" {
 		s = r.Method + " " + u.RequestURI()
 	}
 	if r.Body != "" {
-		s += " " + r.Body
+		s += " " + oneLine(r.Body)
+	}
+	if r.Signed != "" {
+		s += ", signed with " + r.Signed
 	}
 	if r.For != "" {
 		s = r.For + ": " + s
@@ -41,9 +49,21 @@ func (r Request) String() string {
 	return s
 }
 
+// oneLine is text without line breaks: one that has some is shown as in a program.
+func oneLine(text string) string {
+	if strings.ContainsAny(text, "\r\n") {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
 // Curl is the command that makes r by hand, for a POSIX shell that has the key in
-// KISI_API_KEY. What of it is not ASCII stands in texts of JSON.
+// KISI_API_KEY, and each secret of a message in the variable of its name. What of it is
+// not ASCII stands in texts of JSON.
 func (r Request) Curl() string {
+	if r.curl != "" {
+		return r.curl
+	}
 	parts := []string{
 		"curl -X " + r.Method + " " + quoted(r.URL),
 		`-H "Authorization: KISI-LOGIN $KISI_API_KEY"`,
@@ -76,6 +96,9 @@ func Describe(a relay.Action) []string {
 // Requests gives the requests that would make a, word for word: they are made by
 // the real client and go no further than this process.
 func (c Caller) Requests(ctx context.Context, a relay.Action) ([]Request, error) {
+	if a.Kind == relay.Send {
+		return c.message(a)
+	}
 	_, group := a.Opens()
 	_, expand := a.GroupToExpand()
 	var asked []Request
@@ -128,7 +151,7 @@ func (c Caller) record(do func(*Doer) relay.Outcome) ([]Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := do(New(client))
+	out := do(New(client, SendOptions{}))
 	if len(rec.requests) == 0 {
 		return nil, fmt.Errorf("nothing would be asked of Kisi: %w", out.Err)
 	}

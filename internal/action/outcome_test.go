@@ -63,7 +63,7 @@ func doerOver(t *testing.T, o kisi.Options) (*kisifake.Server, *Doer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fake, New(client)
+	return fake, New(client, SendOptions{})
 }
 
 // TestUntried: what was not asked of Kisi is no attempt, whatever it was.

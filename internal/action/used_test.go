@@ -80,7 +80,7 @@ func TestCame(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 				defer cancel()
-				out := New(c).Came(ctx, tt.locks, start, start.Add(quarter))
+				out := New(c, SendOptions{}).Came(ctx, tt.locks, start, start.Add(quarter))
 				if out.Verdict != tt.want || out.Used != tt.used || (out.Err == nil) != (tt.want == relay.OK) {
 					t.Errorf("%s, used %t (%v)", out.Verdict, out.Used, out.Err)
 				}

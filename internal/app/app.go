@@ -31,13 +31,13 @@ const stopGrace = 10 * time.Second
 
 // App is a doorhook that is ready to run.
 type App struct {
-	log    *slog.Logger
-	store  *store.Store
-	kisi   *kisi.Client
-	worker *worker.Worker
-	web    *web.Server
-	ln     net.Listener
-	useKey time.Duration
+	log     *slog.Logger
+	store   *store.Store
+	kisi    *kisi.Client
+	workers []*worker.Worker // one for each lane
+	web     *web.Server
+	ln      net.Listener
+	useKey  time.Duration
 
 	happenings   *happenings
 	catchup      *catchup
@@ -76,13 +76,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		return err
 	}
 	s.Log.InfoContext(ctx, "kisi", "as", as)
-	a.worker, err = worker.New(a.store, action.New(a.kisi), s.Log, worker.Options{
-		Lease: s.Lease, StepTimeout: s.stepTimeout(), Tidy: s.Tidy,
-		Told:   func() bool { return len(kisiTriggers(a.reloader.inUse.Load(), "")) > 0 },
-		Limits: func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) },
-		Tell:   a.happenings.tell,
-	})
-	if err != nil {
+	if err := a.hire(s); err != nil {
 		return err
 	}
 	in := intake.New(set, a.store, intake.Options{
@@ -107,6 +101,43 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		return fmt.Errorf("listen on %s: %w", s.Listen, err)
 	}
 	return nil
+}
+
+// atOnce is how many messages are under way at a time. Most of that is waiting for those
+// who get them.
+const atOnce = 64
+
+// hire makes a worker for each lane, so that no door waits for a message.
+func (a *App) hire(s Settings) error {
+	allow, err := s.sendAllow()
+	if err != nil {
+		return err
+	}
+	doer := action.New(a.kisi, action.SendOptions{
+		Env:   func(name string) string { return a.reloader.inUse.Load().Env(name) },
+		Allow: allow, UserAgent: "doorhook/" + s.Version,
+	})
+	for _, o := range []worker.Options{{Lane: relay.Doors}, {Lane: relay.Messages, Concurrency: atOnce}} {
+		o.Lease, o.StepTimeout, o.Tidy = s.Lease, s.stepTimeout(), s.Tidy
+		o.Limits = func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) }
+		o.Told = func() bool { return len(kisiTriggers(a.reloader.inUse.Load(), "")) > 0 }
+		o.Fill, o.Tell = a.fill, a.happenings.tell
+		w, err := worker.New(a.store, doer, s.Log, o)
+		if err != nil {
+			return err
+		}
+		a.workers = append(a.workers, w)
+	}
+	return nil
+}
+
+// fill computes what of act was left for later, by the rules in use.
+func (a *App) fill(_ context.Context, act relay.Action, p *relay.Person) (relay.Action, error) {
+	ev, err := intake.EventOf(act.Later.Event)
+	if err != nil {
+		return act, fmt.Errorf("read the event of %s: %w", act.Key, err)
+	}
+	return a.reloader.inUse.Load().Fill(act, ev, p)
 }
 
 // kisiOptions say how to talk to Kisi; a store has what all processes share.
@@ -200,7 +231,9 @@ func (a *App) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
-	wg.Go(func() { a.worker.Run(working) })
+	for _, w := range a.workers {
+		wg.Go(func() { w.Run(working) })
+	}
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)

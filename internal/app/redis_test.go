@@ -333,7 +333,7 @@ func TestRedisHangs(t *testing.T) {
 	defer other.Close()
 	var theirs relay.Claim
 	waitFor(t, "the next attempt", func() bool {
-		theirs, err = other.Claim(t.Context(), 1)
+		theirs, err = other.Claim(t.Context(), relay.Doors, 1)
 		return err == nil && len(theirs.Jobs) == 1
 	})
 

@@ -46,6 +46,10 @@ type Settings struct {
 
 	Tidy time.Duration // how long after its window an object is deleted; 0 means 24h
 
+	// SendAllow are the private addresses, or ranges of them, that messages may be sent
+	// to, with commas between them; "" is none.
+	SendAllow string
+
 	Kisi Kisi
 
 	Version string
@@ -80,7 +84,27 @@ func (s Settings) withDefaults() Settings {
 }
 
 func (s Settings) check() error {
-	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore(), s.checkRate(), s.checkProxies())
+	_, badAllow := s.sendAllow()
+	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore(), s.checkRate(), s.checkProxies(), badAllow)
+}
+
+// sendAllow reads SendAllow.
+func (s Settings) sendAllow() ([]netip.Prefix, error) {
+	var allow []netip.Prefix
+	for text := range strings.SplitSeq(s.SendAllow, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if ip, notOne := netip.ParseAddr(text); notOne == nil {
+			p, err = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("send to %q: DOORHOOK_SEND_ALLOW takes addresses as 10.0.0.7 and ranges as 10.0.0.0/8, with commas between them", text)
+		}
+		allow = append(allow, p)
+	}
+	return allow, nil
 }
 
 // checkListener refuses an open door: whoever reaches the operator's pages sees

@@ -111,7 +111,7 @@ func (w *tower) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Lo
 // work runs a worker until stop is called, or the tower closes.
 func (w *tower) work(edit ...func(*worker.Options, *heldDoer)) (stop func()) {
 	w.t.Helper()
-	o, d := worker.Options{Poll: 40 * 24 * time.Hour}, heldDoer{Doer: action.New(w.kisi)}
+	o, d := worker.Options{Poll: 40 * 24 * time.Hour}, heldDoer{Doer: action.New(w.kisi, action.SendOptions{})}
 	for _, e := range edit {
 		e(&o, &d)
 	}
@@ -308,7 +308,7 @@ func TestWasDown(t *testing.T) {
 // claim takes what is due in hand, as a doorhook does that dies of it.
 func (w *tower) claim() {
 	w.t.Helper()
-	c, err := w.store.Claim(w.t.Context(), 10)
+	c, err := w.store.Claim(w.t.Context(), relay.Doors, 10)
 	if err != nil || len(c.Jobs) != 1 {
 		w.t.Fatalf("claimed %d jobs (%v), want 1", len(c.Jobs), err)
 	}

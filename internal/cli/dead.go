@@ -15,9 +15,10 @@ type deadCmd struct {
 
 // causes tell in words who was at fault.
 var causes = map[relay.Cause]string{
-	relay.ByKisi:  "rejected by Kisi",
-	relay.ByRelay: "doorhook or the network",
-	relay.ByRule:  "a rule failed",
+	relay.ByKisi:     "rejected by Kisi",
+	relay.ByRelay:    "doorhook or the network",
+	relay.ByRule:     "a rule failed",
+	relay.ByReceiver: "not taken by the receiver",
 }
 
 // Run lists dead letters.

@@ -52,7 +52,7 @@ func TestMistakes(t *testing.T) {
 		"two things wrong":     {head + "  - {name: a, payload: {}, kisi: {answers: [{status: 500, timeout: true}]}}\n", "4:45: an answer takes one of status, timeout, reset, crash, empty, junk: that is what goes wrong"},
 		"a success":            {head + "  - {name: a, payload: {}, kisi: {answers: [{status: 200}]}}\n", "4:54: status takes a number from 300 to 599: Kisi's refusal, before it does anything"},
 		"not quite a timeout":  {head + "  - {name: a, payload: {}, kisi: {answers: [{timeout: 5s}]}}\n", "4:55: write `timeout: true`, or remove it"},
-		"an unknown method":    {head + "  - {name: a, payload: {}, kisi: {answers: [{to: PUT /x, status: 500}]}}\n", "4:50: to takes a request as `POST /group_links`, or its method or the beginning of its path alone; the methods are GET, POST, PATCH, DELETE"},
+		"an unknown method":    {head + "  - {name: a, payload: {}, kisi: {answers: [{to: PUT /x, status: 500}]}}\n", "4:50: to takes a request as `POST /group_links`, or its method or the beginning of its path alone, or a send as `POST ${env.NAME}`; the methods are GET, POST, PATCH, DELETE"},
 		"never":                {head + "  - {name: a, payload: {}, kisi: {answers: [{times: 0, status: 500}]}}\n", "4:53: times takes a number from 1 on, or always"},
 		"a number of nothing":  {head + "  - a\n", "4:5: a case takes keys with values here"},
 		"a case in an address": {head + "  - {name: a, payload: &a {}}\n", "4:24: anchors and aliases (& and *) cannot be used in rule files: use tables: or let:, or quote the text\n4:5: this event has no payload: nor a file: with one"},

@@ -30,7 +30,34 @@ func actions(p relay.Plan) any {
 
 func args(a relay.Action) fields {
 	all, _ := decode(a.Args).(fields)
+	if a.Kind == relay.Send {
+		for i, f := range all {
+			all[i].value = unsecret(f)
+		}
+	}
 	return inOrder(a.Kind, all)
+}
+
+// unsecret writes the texts of a send that may have secrets in them as a rule file does.
+func unsecret(f field) any {
+	switch f.name {
+	case "url", "sign":
+		return textOf(f.value)
+	case "headers":
+		headers, _ := f.value.(fields)
+		for i, h := range headers {
+			headers[i].value = textOf(h.value)
+		}
+	}
+	return f.value
+}
+
+func textOf(v any) any {
+	var t relay.Text
+	if err := t.UnmarshalJSON(encode(v)); err != nil {
+		return v
+	}
+	return t.String()
 }
 
 // inOrder puts the fields of an action into the order in which Kisi's are listed, and
@@ -60,23 +87,35 @@ func target(a relay.Action) (group, lock int64) {
 	return id("group_id"), id("lock_id")
 }
 
-// requests are all that Kisi got, and what it refused.
+// requests are all that Kisi and others got, in order, and what was refused.
 func (w *world) requests() any {
 	out := []any{}
-	for _, c := range w.kisi.Journal() {
-		line := action.Request{Method: c.Method, URL: strings.TrimSuffix(c.Path+"?"+c.Query, "?"), Body: string(c.Body)}.String()
-		switch {
-		case c.Status == 0:
-			line += " -> no answer"
-		case c.Status >= http.StatusMultipleChoices:
-			line += " -> " + strconv.Itoa(c.Status)
+	messages := w.outside.got
+	for i, c := range w.kisi.Journal() {
+		for ; len(messages) > 0 && messages[0].after <= i; messages = messages[1:] {
+			out = append(out, answered(messages[0].line, messages[0].status))
 		}
-		out = append(out, line)
+		line := action.Request{Method: c.Method, URL: strings.TrimSuffix(c.Path+"?"+c.Query, "?"), Body: string(c.Body)}.String()
+		out = append(out, answered(line, c.Status))
+	}
+	for _, m := range messages {
+		out = append(out, answered(m.line, m.status))
 	}
 	if w.cut() {
 		out = append(out, fmt.Sprintf("and so on: the story was cut after %d requests", len(out)))
 	}
 	return out
+}
+
+// answered is the line of a request, and what it was answered if that is not its usual answer.
+func answered(line string, status int) string {
+	switch {
+	case status == 0:
+		return line + " -> no answer"
+	case status >= http.StatusMultipleChoices:
+		return line + " -> " + strconv.Itoa(status)
+	}
+	return line
 }
 
 // standing is what there is in Kisi.

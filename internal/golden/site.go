@@ -120,18 +120,20 @@ func (r *reader) failure(f *kisifake.Fault, e rules.Entry) {
 	}
 }
 
-// target reads `POST /group_links`, or one of the two.
+// target reads `POST /group_links`, or one of the two; or the same of a message, with the
+// beginning of its address.
 func (r *reader) target(e rules.Entry) (method, path string) {
 	text, ok := r.Text(e.Node, "to")
 	if !ok {
 		return "", ""
 	}
 	method, path, _ = strings.Cut(text, " ")
-	if strings.HasPrefix(method, "/") {
+	if strings.HasPrefix(method, "/") || isOutside(method) {
 		method, path = "", text
 	}
-	if method != "" && !slices.Contains(methods, method) || path != "" && !strings.HasPrefix(path, "/") {
-		r.Errorf(e.Node, "to takes a request as `POST /group_links`, or its method or the beginning of its path alone; the methods are %s", strings.Join(methods, ", "))
+	known := slices.Contains(methods, method) || isOutside(path) && method == http.MethodPut
+	if method != "" && !known || path != "" && !strings.HasPrefix(path, "/") && !isOutside(path) {
+		r.Errorf(e.Node, "to takes a request as `POST /group_links`, or its method or the beginning of its path alone, or a send as `POST ${env.NAME}`; the methods are %s", strings.Join(methods, ", "))
 	}
 	return method, path
 }

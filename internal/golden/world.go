@@ -30,15 +30,16 @@ const (
 
 // world is a whole doorhook with a Kisi, in which time passes only when it is told.
 type world struct {
-	now    time.Time
-	sent   time.Time // when the event came in that is told of
-	rules  *watched
-	store  *store.Store
-	intake *intake.Intake
-	worker *worker.Worker
-	doer   *doer
-	kisi   *kisifake.Server
-	drawn  int // events that were given an identity
+	now     time.Time
+	sent    time.Time // when the event came in that is told of
+	rules   *watched
+	store   *store.Store
+	intake  *intake.Intake
+	workers []*worker.Worker // one for each lane
+	doer    *doer
+	outside *outside
+	kisi    *kisifake.Server
+	drawn   int // events that were given an identity
 
 	next  time.Time // when something comes due; zero is never
 	looks int
@@ -46,15 +47,19 @@ type world struct {
 }
 
 func newWorld(ctx context.Context, set *rules.Set) (*world, error) {
-	w := &world{rules: &watched{Set: set}, doer: &doer{}}
+	w := &world{rules: &watched{Set: set}, doer: &doer{}, outside: &outside{}}
+	w.doer.world = w
 	var err error
 	if w.store, err = store.Open(ctx, store.Options{Now: func() time.Time { return w.now }}); err != nil {
 		return nil, err
 	}
 	w.intake = intake.New(w.rules, w.store, intake.Options{NewID: w.newID, Pause: w.pause, MaxWait: patience})
-	w.worker, err = worker.New(w.store, w.doer, slog.New(slog.DiscardHandler), worker.Options{Tidy: forever, Limits: set.Limits, Roll: func() float64 { return 0 }})
-	if err != nil {
-		return nil, errors.Join(err, w.close())
+	for _, lane := range []relay.Lane{relay.Doors, relay.Messages} {
+		one, err := worker.New(w.store, w.doer, slog.New(slog.DiscardHandler), worker.Options{Lane: lane, Tidy: forever, Limits: set.Limits, Roll: func() float64 { return 0 }})
+		if err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+		w.workers = append(w.workers, one)
 	}
 	return w, nil
 }
@@ -72,6 +77,10 @@ func (w *world) open(o kisifake.Options, faults []kisifake.Fault) error {
 	w.kisi = kisifake.New(o)
 	w.kisi.Close() // nobody waits for it: what is to hang breaks off at once
 	for _, f := range faults {
+		if isOutside(f.Path) {
+			w.outside.faults = append(w.outside.faults, f)
+			continue
+		}
 		w.kisi.Fail(f)
 	}
 	return w.meet()
@@ -82,7 +91,7 @@ func (w *world) open(o kisifake.Options, faults []kisifake.Fault) error {
 func (w *world) meet() error {
 	c, err := kisi.New(kisi.Options{APIKey: kisifake.DefaultKey, Transport: wire{w.kisi}})
 	if err == nil {
-		w.doer.Doer = action.New(c)
+		w.doer.Doer = action.New(c, action.SendOptions{Env: secretSent, Transport: w.outside, Now: func() time.Time { return w.now }})
 	}
 	return err
 }
@@ -119,9 +128,14 @@ func (w *world) work(ctx context.Context) error {
 		w.next = time.Time{}
 		return nil
 	}
-	var err error
-	w.next, err = w.worker.WorkOff(ctx)
-	w.err = errors.Join(w.err, err)
+	w.next = time.Time{}
+	for _, one := range w.workers {
+		next, err := one.WorkOff(ctx)
+		w.err = errors.Join(w.err, err)
+		if w.next.IsZero() || !next.IsZero() && next.Before(w.next) {
+			w.next = next
+		}
+	}
 	return w.err
 }
 
@@ -150,7 +164,7 @@ func (w *world) pass(ctx context.Context, until time.Time) error {
 	}
 }
 
-func (w *world) cut() bool { return len(w.kisi.Journal()) >= mostRequests }
+func (w *world) cut() bool { return len(w.kisi.Journal())+len(w.outside.got) >= mostRequests }
 
 // pause is how the sender of an event waits: what is due is worked off, then what comes
 // due next.
@@ -193,9 +207,6 @@ func (w *watched) Plan(ev relay.Event) relay.Plan {
 }
 
 func (w *watched) last() *decided { return w.plans[len(w.plans)-1] }
-
-// doer does what the worker wants with the client of the moment.
-type doer struct{ *action.Doer }
 
 func unreadable(ev event, err error) error {
 	return fmt.Errorf("the event for %s cannot be taken: %w", ev.trigger, err)

@@ -49,6 +49,9 @@ func (in *Intake) await(ctx context.Context, p relay.Plan, r relay.Receipt, most
 			return seen
 		}
 		job, ok, err := in.jobs.Job(ctx, r.JobID)
+		if err == nil && !ok && p.Lane() == relay.Messages { // only what was sent is forgotten so soon
+			return progress{status: relay.Finished}
+		}
 		if err != nil || !ok {
 			return seen
 		}

@@ -63,7 +63,7 @@ func TestRetryAfterHeader(t *testing.T) {
 		"Sat, 10 Oct 2026 08:00:00 GMT": 0,
 		"Sat, 10 Oct 2099 08:00:00 GMT": 24 * time.Hour,
 	} {
-		if got := retryAfter(text, now); got != want {
+		if got := RetryAfter(text, now); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 	}

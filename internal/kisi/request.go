@@ -169,7 +169,7 @@ func (c *Client) judge(r request, resp *http.Response, body []byte, bodyErr erro
 	e := &Error{Op: r.op(), Status: resp.StatusCode}
 	if resp.StatusCode/100 != 2 {
 		e.Code, e.Reason = parseRefusal(body)
-		e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.now())
+		e.RetryAfter = RetryAfter(resp.Header.Get("Retry-After"), c.now())
 		return e
 	}
 	// From here on Kisi has done it; a junk answer leaves open what it did.
@@ -224,9 +224,9 @@ func (c *Client) scrub(e *Error, auth secret) {
 	e.Reason = shorten(e.Reason)
 }
 
-// retryAfter reads the header in both its forms (RFC 9110, 10.2.3). A day is
+// RetryAfter reads the header of that name in both its forms (RFC 9110, 10.2.3). A day is
 // more than anyone means.
-func retryAfter(text string, now time.Time) time.Duration {
+func RetryAfter(text string, now time.Time) time.Duration {
 	const most = 24 * time.Hour
 	if at, err := http.ParseTime(text); err == nil {
 		return min(max(at.Sub(now), 0), most)

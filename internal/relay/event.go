@@ -261,4 +261,6 @@ const (
 	ByKisi  Cause = "kisi"  // Kisi rejected the action for good
 	ByRelay Cause = "relay" // doorhook or the network was at fault until it was too late
 	ByRule  Cause = "rule"  // a rule could not be computed, or went beyond a limit
+	// ByReceiver is a send that its receiver rejected for good, or that could not be sent.
+	ByReceiver Cause = "receiver"
 )

@@ -15,7 +15,8 @@ import (
 //
 //	KEYS   1 job   2 due   3 events   4 dead   5 seen (the job's key again if the
 //	       event has no identity: it must be on the same node)   6 when the trigger
-//	       granted what, a list   7 when which lock was opened   8.. letters
+//	       granted what, a list   7 when which lock was opened   8 due messages
+//	       9.. letters
 //	ARGV   1 now   2 job name   3 job id   4 trigger   5 booking   6 event id
 //	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
 //	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
@@ -28,20 +29,22 @@ import (
 //	       24 how many actions may be granted in a minute ("" any number), and the
 //	       letter if it would be more: 25 name, 26 text   27 revision of the rules
 //	       28 the lock that somebody opened ("" none)   29 when, ms   30 how long that is
-//	       remembered, ms
-//	       31.. what follows, then the letters: name, text
-//	gives  now, status, job id, changes, whether the job came due
+//	       remembered, ms   31 lane of a new job
+//	       32.. what follows, then the letters: name, text
+//	gives  now, status, job id, changes, whether the job came due, its lane
 //
 // A job's hash: id trigger booking event received record revision version unversioned
-// changes changed worked cancelled tombstone token lease have attempts, and for each
-// rule that wants something want:<rule> and sum:<rule>.
+// changes changed worked cancelled tombstone token lease lane letters sent have
+// attempts, and for each rule that wants something want:<rule> and sum:<rule>. Of
+// these, letters says that rules left some of the event, and sent that the job is in
+// the list of finished messages.
 var acceptScript = newScript(luaTime + luaDueNow + luaLetters + luaGrants + luaOpened + `
 local job, due, events, dead, seen, grants = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
 local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
 local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
 local replay = ARGV[17] ~= ""
-local recordAt = 31
+local recordAt = 32
 local wantAt = recordAt + tonumber(ARGV[20])
 local undecidedAt = wantAt + 3 * tonumber(ARGV[21])
 local replaysAt = undecidedAt + tonumber(ARGV[22])
@@ -60,10 +63,10 @@ local function letters()
     redis.call("DEL", ARGV[18] .. ARGV[i])
     redis.call("ZREM", dead, ARGV[i])
   end
-  keepLetters(dead, 8, lettersAt, ARGV[13])
+  keepLetters(dead, 9, lettersAt, ARGV[13])
 end
-local function answer(status, jobID, changes, wakes)
-  return {text(us), status, jobID, tostring(changes or 0), wakes or ""}
+local function answer(status, jobID, changes, wakes, lane)
+  return {text(us), status, jobID, tostring(changes or 0), wakes or "", lane or ""}
 end
 
 if ARGV[8] ~= "" then
@@ -72,10 +75,12 @@ if ARGV[8] ~= "" then
   return answer("failed", "")
 end
 
-local old = redis.call("HMGET", job, "version", "tombstone", "token", "lease", "have", "changes", "cancelled")
+local old = redis.call("HMGET", job, "version", "tombstone", "token", "lease", "have", "changes", "cancelled", "lane")
 local known, removed = tonumber(old[1] or ""), tonumber(old[2] or "")
 local inHand = old[3] and tonumber(old[4]) > ms
 local exists, gone = old[6], old[7]
+local lane = exists and (old[8] or "") or ARGV[31]
+if lane == "messages" then due = KEYS[8] end
 
 if dedup and not replay then
   local first = redis.call("GET", seen)
@@ -149,6 +154,10 @@ if cancelled and not version then
 else
   redis.call("HDEL", job, "tombstone")
 end
+if lane == "messages" then
+  redis.call("HSET", job, "lane", lane, "letters", #KEYS > 8 and "1" or "")
+  redis.call("HDEL", job, "sent")
+end
 for _, field in ipairs(drop) do redis.call("HDEL", job, field, "sum:" .. string.sub(field, 6)) end
 if not cancelled then
   for i = wantAt, undecidedAt - 1, 3 do redis.call("HSET", job, "want:" .. ARGV[i], ARGV[i + 1], "sum:" .. ARGV[i], ARGV[i + 2]) end
@@ -167,8 +176,8 @@ redis.call("HSET", job, "record", record(status, id))
 remember(id)
 letters()
 if inHand then return answer(status, id, changes) end
-redis.pcall("PUBLISH", ARGV[15], ARGV[16]) -- a hint: whoever may not publish may still accept
-return answer(status, id, changes, "1")`)
+redis.pcall("PUBLISH", ARGV[15], ARGV[16] .. " " .. lane) -- a hint: whoever may not publish may still accept
+return answer(status, id, changes, "1", lane)`)
 
 const (
 	maxVersion   = 1 << 53  // beyond it Lua cannot tell neighbours apart
@@ -202,7 +211,7 @@ func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r *rel
 		return relay.Receipt{}, err
 	}
 	if str(reply, 4) != "" {
-		s.signal()
+		s.signal(relay.Lane(str(reply, 5)))
 	}
 	receipt := relay.Receipt{Status: relay.Status(str(reply, 1)), JobID: str(reply, 2), EventID: ev.ID, Changes: num(reply, 3)}
 	if receipt.Status == relay.Failed && !p.Fatal {
@@ -229,7 +238,9 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	}
 	id := relay.JobID(ev, p)
 	k, letters := s.keys, s.letters(ev, whole, p, id)
-	c := acceptance{keys: []string{k.job(id), k.due(), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger), k.opened()}}
+	c := acceptance{keys: []string{
+		k.job(id), k.due(relay.Doors), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger), k.opened(), k.due(relay.Messages),
+	}}
 	if p.EventID != "" {
 		c.keys[4] = k.seen(ev.Trigger, p.EventID)
 	}
@@ -255,7 +266,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
 		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
 		changes, k.letters(), ev.ReceivedAt.UnixMicro(), len(fields), len(wants)/3, len(p.Undecided), len(replays),
-		limit, name, text, p.Revision, lock, opened, openedTTL.Milliseconds())
+		limit, name, text, p.Revision, lock, opened, openedTTL.Milliseconds(), string(p.Lane()))
 	c.addTexts(fields)
 	c.addTexts(wants)
 	c.addTexts(p.Undecided)

@@ -46,7 +46,7 @@ func BenchmarkClaimFinish(b *testing.B) {
 	onBoth(b, func(b *testing.B, s *Store) {
 		fill(b, s, 100)
 		for b.Loop() {
-			c, err := s.Claim(ctx, 1)
+			c, err := s.Claim(ctx, relay.Doors, 1)
 			if err != nil || len(c.Jobs) != 1 {
 				b.Fatalf("%d jobs, %v", len(c.Jobs), err)
 			}

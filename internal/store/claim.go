@@ -57,16 +57,16 @@ return {text(us), first[2] and text(tonumber(first[2])) or "", out}`)
 // mostAtOnce keeps a claim within what Lua can give back at once.
 const mostAtOnce = 250
 
-// Claim takes up to n due jobs in hand for the length of a lease. A job that
+// Claim takes up to n due jobs of a lane in hand for the length of a lease. A job that
 // cannot be read is in the error and comes due again after a lease; the others are
 // given all the same, so the caller must use Jobs even when there is an error.
-func (s *Store) Claim(ctx context.Context, n int) (relay.Claim, error) {
+func (s *Store) Claim(ctx context.Context, lane relay.Lane, n int) (relay.Claim, error) {
 	n = min(max(n, 0), mostAtOnce) // Redis takes a negative number for no limit
 	patience := s.patience
 	if end, ok := ctx.Deadline(); ok {
 		patience = min(patience, end.Sub(s.clock.host()))
 	}
-	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due(), s.keys.clock()},
+	reply, err := s.run(ctx, "claim", claimScript, []string{s.keys.due(lane), s.keys.clock(lane)},
 		n, s.opts.Lease.Milliseconds(), rand.Text(), s.keys.jobs(),
 		s.Now().Add(patience).UnixMicro())
 	if err != nil {
@@ -118,7 +118,7 @@ const (
 
 // decode reads the hash of a job.
 func decode(hash map[string]string) (relay.Job, error) {
-	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Revision: hash["revision"], Cancelled: hash["cancelled"] != "", Unversioned: hash["unversioned"] != ""}
+	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Revision: hash["revision"], Cancelled: hash["cancelled"] != "", Unversioned: hash["unversioned"] != "", Lane: relay.Lane(hash["lane"])}
 	if j.ID == "" {
 		return j, errors.New("it has no id")
 	}

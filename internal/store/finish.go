@@ -48,15 +48,21 @@ return {text(us), "1", held[3]}`)
 
 // finishScript writes how far a job has got and lets it go.
 //
-//	KEYS   1 job   2 due   3 dead   4.. objects, letters
+// A message that is done is wanted by nobody but who looks at the newest: those keep
+// their jobs, and of the others nothing stays. One that left dead letters, or was not
+// sent, stays as long as any job.
+//
+//	KEYS   1 job   2 due   3 dead   4 sent, a list   5.. objects, letters
 //	ARGV   1 now   2 job name   3 token   4 have, 5 attempts ("" nothing)
 //	       6 changes at claim   7 next ms ("" not before something happens)
 //	       8 retention ms ("" for ever)   9 letter TTL ms   10 how many objects
-//	       11 how long it is known whose they are, ms   12.. letters: name, text
+//	       11 how long it is known whose they are, ms   12 how many finished
+//	       messages are kept ("" if it is none, or not done)   13 what jobs' keys
+//	       start with   14.. letters: name, text
 //	gives  now, 1 (0 if the lease is lost), whether the job is due at once
 var finishScript = newScript(luaTime + luaDueNow + luaLetters + luaHeld + luaOwn + `
 putProgress()
-own(4, 3 + tonumber(ARGV[10]), ARGV[11])
+own(5, 4 + tonumber(ARGV[10]), ARGV[11])
 redis.call("HSET", job, "worked", ARGV[6])
 redis.call("HDEL", job, "token", "lease")
 local moved = held[3] ~= ARGV[6]
@@ -67,8 +73,16 @@ elseif ARGV[7] ~= "" then
 else
   redis.call("ZREM", due, name)
   if ARGV[8] ~= "" then redis.call("PEXPIRE", job, ARGV[8]) end
+  if ARGV[12] ~= "" and redis.call("HGET", job, "letters") ~= "1" then
+    redis.call("HSET", job, "sent", "1")
+    local over = redis.call("LPUSH", KEYS[4], name) - tonumber(ARGV[12])
+    for i = 1, over do
+      local last = ARGV[13] .. redis.call("RPOP", KEYS[4])
+      if redis.call("HGET", last, "sent") then redis.call("DEL", last) end -- or it has more to do since
+    end
+  end
 end
-keepLetters(KEYS[3], 4 + tonumber(ARGV[10]), 12, ARGV[9])
+keepLetters(KEYS[3], 5 + tonumber(ARGV[10]), 14, ARGV[9])
 return {text(us), "1", moved and "1" or ""}`)
 
 // Save keeps the job in hand: it writes Have and renews the lease. It reports
@@ -81,7 +95,7 @@ func (s *Store) Save(ctx context.Context, j relay.Job) (changed bool, err error)
 		return false, err
 	}
 	reply, err := s.run(ctx, "save job "+short(j.ID), saveScript,
-		append([]string{s.keys.job(j.ID), s.keys.due()}, s.objects(j)...),
+		append([]string{s.keys.job(j.ID), s.keys.due(j.Lane)}, s.objects(j)...),
 		short(j.ID), j.Token, have, attempts, s.opts.Lease.Milliseconds(), s.opts.Retention.Milliseconds())
 	if err != nil {
 		return false, err
@@ -104,17 +118,17 @@ func (s *Store) Finish(ctx context.Context, j relay.Job, next time.Time, letters
 		return fmt.Errorf("store: finish job %s: %w", short(j.ID), err)
 	}
 	objects := s.objects(j)
-	keys := slices.Concat([]string{s.keys.job(j.ID), s.keys.due(), s.keys.dead()}, objects, names)
+	keys := slices.Concat([]string{s.keys.job(j.ID), s.keys.due(j.Lane), s.keys.dead(), s.keys.sent()}, objects, names)
 	args := append([]any{
 		short(j.ID), j.Token, have, attempts, j.Changes, score(next), s.retention(j), s.opts.LetterTTL.Milliseconds(),
-		len(objects), s.opts.Retention.Milliseconds(),
+		len(objects), s.opts.Retention.Milliseconds(), s.sentKept(j), s.keys.jobs(),
 	}, texts...)
 	reply, err := s.run(ctx, "finish job "+short(j.ID), finishScript, keys, args...)
 	if err != nil {
 		return err
 	}
 	if str(reply, 2) != "" {
-		s.signal()
+		s.signal(j.Lane)
 	}
 	return lost(reply, "finish", j)
 }
@@ -181,6 +195,18 @@ func (s *Store) retention(j relay.Job) string {
 		return ""
 	}
 	return fmt.Sprint(s.opts.Retention.Milliseconds())
+}
+
+// mostSent is how many finished messages keep their jobs, for people to look at.
+const mostSent = 1000
+
+// sentKept is how many finished messages are kept if j is one, and "" if it is not.
+func (s *Store) sentKept(j relay.Job) string {
+	open := func(h relay.Held) bool { return h.State != relay.Done }
+	if j.Lane != relay.Messages || j.Standing() || slices.ContainsFunc(j.Have, open) {
+		return ""
+	}
+	return fmt.Sprint(s.mostSent)
 }
 
 func score(next time.Time) string {

@@ -22,13 +22,14 @@ func (k keys) seen(trigger, event string) string {
 func (k keys) grants(trigger string) string {
 	return k.tag + "grants:" + trigger
 }
-func (k keys) jobs() string            { return k.tag + "job:" } // + short(job id)
-func (k keys) job(id string) string    { return k.jobs() + short(id) }
-func (k keys) due() string             { return k.tag + "due" }
-func (k keys) clock() string           { return k.tag + "clock" }
-func (k keys) dead() string            { return k.tag + "dead" }
-func (k keys) letters() string         { return k.tag + "letter:" } // + short(letter id)
-func (k keys) letter(id string) string { return k.letters() + short(id) }
+func (k keys) jobs() string              { return k.tag + "job:" } // + short(job id)
+func (k keys) job(id string) string      { return k.jobs() + short(id) }
+func (k keys) due(l relay.Lane) string   { return k.tag + "due" + of(l) }
+func (k keys) clock(l relay.Lane) string { return k.tag + "clock" + of(l) }
+func (k keys) sent() string              { return k.tag + "sent" }
+func (k keys) dead() string              { return k.tag + "dead" }
+func (k keys) letters() string           { return k.tag + "letter:" } // + short(letter id)
+func (k keys) letter(id string) string   { return k.letters() + short(id) }
 func (k keys) object(kind relay.Kind, id int64) string {
 	return k.tag + "object:" + string(kind) + ":" + strconv.FormatInt(id, 10)
 }
@@ -44,6 +45,14 @@ func (k keys) catchupLock(trigger string) string {
 	return k.tag + "catchup-lock:" + trigger
 }
 func (k keys) wake() string { return k.tag + "wake" } // a channel
+
+// of ends the name of what each lane has for itself; that of the doors is older.
+func of(l relay.Lane) string {
+	if l == relay.Doors {
+		return ""
+	}
+	return "-" + string(l)
+}
 
 const (
 	longest = 256

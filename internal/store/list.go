@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,6 +18,8 @@ import (
 
 // mostListed bounds a list, and with it what one answer holds in memory.
 const mostListed = 1000
+
+var lanes = [...]relay.Lane{relay.Doors, relay.Messages}
 
 // Events gives accepted events, the newest first: those before the place in the
 // list that an earlier answer ended at, or all if it is "".
@@ -65,13 +69,24 @@ func recorded(e redis.XMessage) relay.Record {
 	return r
 }
 
-// Waiting gives the jobs that are looked at next, the next first.
+// Waiting gives the jobs of all lanes that are looked at next, the next first.
 func (s *Store) Waiting(ctx context.Context, limit int) ([]relay.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	names, err := s.rdb.ZRange(ctx, s.keys.due(), 0, int64(min(limit, mostListed))-1).Result()
-	if err != nil {
-		return nil, failed("list waiting jobs", err)
+	limit = max(0, min(limit, mostListed))
+	var all []redis.Z
+	for _, lane := range lanes {
+		due, err := s.rdb.ZRangeWithScores(ctx, s.keys.due(lane), 0, int64(limit)-1).Result()
+		if err != nil {
+			return nil, failed("list waiting jobs", err)
+		}
+		all = append(all, due...)
+	}
+	slices.SortStableFunc(all, func(a, b redis.Z) int { return cmp.Compare(a.Score, b.Score) })
+	var names []string
+	for _, z := range all[:min(limit, len(all))] {
+		name, _ := z.Member.(string)
+		names = append(names, name)
 	}
 	return s.jobs(ctx, names)
 }
@@ -118,10 +133,13 @@ func (s *Store) jobs(ctx context.Context, names []string) ([]relay.Job, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	hashes, scores := make([]*redis.MapStringStringCmd, len(names)), make([]*redis.FloatCmd, len(names))
+	hashes, scores := make([]*redis.MapStringStringCmd, len(names)), make([][]*redis.FloatCmd, len(names))
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, name := range names {
-			hashes[i], scores[i] = p.HGetAll(ctx, s.keys.jobs()+name), p.ZScore(ctx, s.keys.due(), name)
+			hashes[i] = p.HGetAll(ctx, s.keys.jobs()+name)
+			for _, lane := range lanes {
+				scores[i] = append(scores[i], p.ZScore(ctx, s.keys.due(lane), name))
+			}
 		}
 		return nil
 	})
@@ -145,13 +163,22 @@ func (s *Store) jobs(ctx context.Context, names []string) ([]relay.Job, error) {
 			broken = append(broken, fmt.Errorf("store: read job %s: %w", name, err))
 			continue
 		}
-		if score, err := scores[i].Result(); err == nil {
-			j.DueAt = time.UnixMilli(int64(score)).UTC()
-			if j.DueAt.Before(j.ChangedAt) { // it goes before others
-				j.DueAt = j.ChangedAt
-			}
-		}
+		j.DueAt = dueAt(j, scores[i])
 		out = append(out, j)
 	}
 	return out, errors.Join(broken...)
+}
+
+// dueAt is when j is looked at next, by its scores in all lanes, of which it is in one.
+func dueAt(j relay.Job, scores []*redis.FloatCmd) time.Time {
+	for _, s := range scores {
+		if score, err := s.Result(); err == nil {
+			at := time.UnixMilli(int64(score)).UTC()
+			if at.Before(j.ChangedAt) { // it goes before others
+				return j.ChangedAt
+			}
+			return at
+		}
+	}
+	return time.Time{}
 }

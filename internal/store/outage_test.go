@@ -23,7 +23,7 @@ func TestRedisGoneAndBack(t *testing.T) {
 	started := time.Now()
 	for name, call := range map[string]func() error{
 		"accept":  func() error { _, err := s.Accept(ctx, event("e2"), booking("e2", version(2), `{"n":2}`)); return err },
-		"claim":   func() error { _, err := s.Claim(ctx, 1); return err },
+		"claim":   func() error { _, err := s.Claim(ctx, relay.Doors, 1); return err },
 		"save":    func() error { _, err := s.Save(ctx, j); return err },
 		"finish":  func() error { return s.Finish(ctx, j, time.Time{}, nil) },
 		"job":     func() error { _, _, err := s.Job(ctx, b1); return err },
@@ -212,7 +212,7 @@ func TestHostClocksDoNotMatter(t *testing.T) {
 func drain(s *Store) {
 	for {
 		select {
-		case <-s.Wake():
+		case <-s.Wake(relay.Doors):
 		case <-time.After(50 * time.Millisecond):
 			return
 		}
@@ -222,7 +222,7 @@ func drain(s *Store) {
 func hears(t *testing.T, s *Store) {
 	t.Helper()
 	select {
-	case <-s.Wake():
+	case <-s.Wake(relay.Doors):
 	case <-time.After(8 * time.Second):
 		t.Error("no hint came")
 	}
@@ -234,7 +234,7 @@ func TestWake(t *testing.T) {
 		quiet := func(name string, st *Store) {
 			t.Helper()
 			select {
-			case <-st.Wake():
+			case <-st.Wake(relay.Doors):
 				t.Errorf("%s: a hint for nothing", name)
 			case <-time.After(30 * time.Millisecond):
 			}

@@ -57,9 +57,9 @@ type counted struct {
 	claims atomic.Int64
 }
 
-func (c *counted) Claim(ctx context.Context, n int) (relay.Claim, error) {
+func (c *counted) Claim(ctx context.Context, l relay.Lane, n int) (relay.Claim, error) {
 	c.claims.Add(1)
-	return c.Store.Claim(ctx, n)
+	return c.Store.Claim(ctx, l, n)
 }
 
 // TestPoisonDiesAlone puts jobs of which nothing can become among those of a busy
@@ -90,7 +90,7 @@ func TestPoisonDiesAlone(t *testing.T) {
 			id := "skedda:event:" + name
 			spoil(s.Store, s.keys.job(id))
 			soon += 100 // each in a claim of its own
-			s.rdb.ZAdd(ctx, s.keys.due(), redis.Z{Member: id, Score: soon})
+			s.rdb.ZAdd(ctx, s.keys.due(relay.Doors), redis.Z{Member: id, Score: soon})
 		}
 		var log bytes.Buffer
 		b := &bell{rung: map[string][]time.Time{}}

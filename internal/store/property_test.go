@@ -110,7 +110,7 @@ func (w *world) grants() int {
 }
 
 func (w *world) claim(t *rapid.T) {
-	c, err := w.s.Claim(ctx, 10)
+	c, err := w.s.Claim(ctx, relay.Doors, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (w *world) finish(t *rapid.T) {
 func (w *world) settle(t *rapid.T, booking string) {
 	w.b.clock.add(time.Minute)
 	for range 3 {
-		c, err := w.s.Claim(ctx, 10)
+		c, err := w.s.Claim(ctx, relay.Doors, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -294,7 +294,7 @@ func accept(t testing.TB, s *Store, p relay.Plan) relay.Receipt {
 
 func claim(t testing.TB, s *Store, n int) relay.Claim {
 	t.Helper()
-	c, err := s.Claim(ctx, n)
+	c, err := s.Claim(ctx, relay.Doors, n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"doorhook/internal/embedded"
+	"doorhook/internal/relay"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
@@ -26,9 +27,10 @@ type Store struct {
 	embedded *embedded.Redis // nil if Redis is elsewhere
 	name     string          // tells our own hints from others'
 	patience time.Duration   // limit on one call
+	mostSent int             // finished messages that keep their jobs
 
-	wake       chan struct{}
-	subscribed *redis.PubSub // nil if embedded
+	wake       map[relay.Lane]chan struct{} // does not change
+	subscribed *redis.PubSub                // nil if embedded
 	listening  sync.WaitGroup
 	closing    sync.Once
 	closed     error
@@ -43,7 +45,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: o, keys: newKeys(o.Prefix), clock: clock{fixed: o.Now, host: time.Now},
-		name: rand.Text(), patience: 2 * time.Second, wake: make(chan struct{}, 1),
+		name: rand.Text(), patience: 2 * time.Second, mostSent: mostSent, wake: map[relay.Lane]chan struct{}{},
+	}
+	for _, lane := range lanes {
+		s.wake[lane] = make(chan struct{}, 1)
 	}
 	logging.Disable() // go-redis writes to stderr what it also returns
 	if err := s.connect(o.URL); err != nil {

@@ -2,18 +2,21 @@ package store
 
 import (
 	"context"
+	"strings"
+
+	"doorhook/internal/relay"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Wake gives a hint that a job may be due before the last Claim's Next. It holds
+// Wake gives a hint that a job of a lane may be due before the last Claim's Next. It holds
 // one hint; several of them are as good as one. Hints can be lost, and can come to
 // nothing: whoever waits for one must also look again after a while.
-func (s *Store) Wake() <-chan struct{} { return s.wake }
+func (s *Store) Wake(l relay.Lane) <-chan struct{} { return s.wake[l] }
 
-func (s *Store) signal() {
+func (s *Store) signal(l relay.Lane) {
 	select {
-	case s.wake <- struct{}{}:
+	case s.wake[l] <- struct{}{}:
 	default: // one is waiting already
 	}
 }
@@ -36,10 +39,12 @@ func (s *Store) listen(ctx context.Context) {
 func (s *Store) hear(m any) {
 	switch m := m.(type) {
 	case *redis.Message:
-		if m.Payload != s.name {
-			s.signal()
+		if name, lane, _ := strings.Cut(m.Payload, " "); name != s.name {
+			s.signal(relay.Lane(lane))
 		}
 	case *redis.Subscription: // connected again: hints were lost meanwhile
-		s.signal()
+		for _, lane := range lanes {
+			s.signal(lane)
+		}
 	}
 }

@@ -114,7 +114,7 @@ func TestNoTwoWorkersHoldOneJob(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				c, err := stores[i%2].Claim(ctx, 7)
+				c, err := stores[i%2].Claim(ctx, relay.Doors, 7)
 				if err != nil {
 					t.Error(err)
 				}
@@ -291,7 +291,7 @@ func TestPoisonDoesNotBlock(t *testing.T) {
 		b.rdb.HSet(ctx, key("version"), "version", "new")
 		b.rdb.Del(ctx, key("type"))
 		b.rdb.LPush(ctx, key("type"), "x")
-		c, err := s.Claim(ctx, 10)
+		c, err := s.Claim(ctx, relay.Doors, 10)
 		if len(c.Jobs) != 1 || c.Jobs[0].Booking != "good" {
 			t.Fatalf("claimed %+v", c.Jobs)
 		}
@@ -305,7 +305,7 @@ func TestPoisonDoesNotBlock(t *testing.T) {
 		}
 		claimNone(t, s) // put off, not spinning
 		b.clock.add(s.Lease())
-		if c, err := s.Claim(ctx, 10); err == nil || len(c.Jobs) != 1 {
+		if c, err := s.Claim(ctx, relay.Doors, 10); err == nil || len(c.Jobs) != 1 {
 			t.Errorf("after a lease: %d jobs, error %v", len(c.Jobs), err)
 		}
 		if _, _, err := s.Job(ctx, "skedda:booking:have"); err == nil {

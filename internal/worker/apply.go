@@ -16,11 +16,28 @@ var (
 	revokeBackoff = relay.Backoff{Base: time.Second, Max: time.Minute}
 )
 
-// maxWish is how long a receiver may ask us to wait: an hour would outlast the booking.
-const maxWish = 2 * time.Minute
+// How long whoever is asked may have us wait. Of Kisi an hour would outlast the
+// booking; the receiver of a send may need one to get up again.
+const (
+	maxWish     = 2 * time.Minute
+	maxSendWish = time.Hour
+)
 
-// longestPause is as long as any pause between attempts, or longer.
-const longestPause = 5 * time.Minute
+// wish is how long whoever was asked for k wants to be left alone, within reason.
+func wish(out relay.Outcome, k relay.Kind) time.Duration {
+	if k == relay.Send {
+		return min(out.After, maxSendWish)
+	}
+	return min(out.After, maxWish)
+}
+
+// longestPause is as long as any pause between attempts at k, or longer.
+func longestPause(k relay.Kind) time.Duration {
+	if k == relay.Send {
+		return maxSendWish
+	}
+	return 5 * time.Minute
+}
 
 // begin notes in j that s is about to be taken, so that whoever finds the job
 // after a crash does not take for certain what the step may have changed. It
@@ -84,6 +101,9 @@ func retire(h *relay.Held) {
 // gives the dead letter that the step ended in, if it did.
 func apply(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64) *relay.DeadLetter {
 	h := &j.Have[s.held]
+	if s.op == create && out.Verdict != relay.Untried {
+		h.Answer = out.Answer
+	}
 	switch done := out.Verdict == relay.OK || out.Verdict == relay.Gone; {
 	case s.op == revoke:
 		revoked(h, s.object, done, out, now, roll)
@@ -125,17 +145,18 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	if s.op == create {
 		h.Served = out.Served
 	}
-	b := backoff(s, now)
-	h.RetryAt = now.Add(max(b.Delay(h.Attempts, roll), min(out.After, maxWish)))
+	h.RetryAt = now.Add(max(backoff(s, now).Delay(h.Attempts, roll), wish(out, h.Action.Kind)))
 	h.RetryAt = whenFree(out, now, h.RetryAt)
 	return nil
 }
 
 // causeOf is why s was rejected.
-func causeOf(_ step, err error) relay.Cause {
+func causeOf(s step, err error) relay.Cause {
 	switch {
 	case errors.Is(err, relay.ErrLimit), errors.Is(err, errFill):
 		return relay.ByRule
+	case s.want.Kind == relay.Send && !errors.Is(err, errPerson):
+		return relay.ByReceiver
 	}
 	return relay.ByKisi
 }

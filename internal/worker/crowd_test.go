@@ -29,7 +29,7 @@ func (c *crowd) add(id string, j relay.Job) {
 	c.jobs[id], c.due[id], c.order = j, time.Now(), append(c.order, id)
 }
 
-func (c *crowd) Claim(_ context.Context, n int) (relay.Claim, error) {
+func (c *crowd) Claim(_ context.Context, _ relay.Lane, n int) (relay.Claim, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	claim := relay.Claim{Now: time.Now()}

@@ -73,13 +73,19 @@ type view struct {
 }
 
 // before reports whether s is taken before other. An unlock is: it is the one step
-// that is worth nothing a minute later.
+// that is worth nothing a minute later. A send is not: whoever gets it may be slow, and
+// stands at no door.
 func (s step) before(other step) bool {
-	urgent := func(s step) bool { return s.op == create && s.want.Kind == relay.Unlock }
-	if urgent(s) != urgent(other) {
-		return urgent(s)
+	rank := func(s step) int {
+		switch {
+		case s.op == create && s.want.Kind == relay.Unlock:
+			return int(none)
+		case s.op == create && s.want.Kind == relay.Send:
+			return int(create) + 1
+		}
+		return int(s.op)
 	}
-	return s.op < other.op
+	return rank(s) < rank(other)
 }
 
 // offer takes s as the step, unless a better one was offered.
@@ -99,7 +105,7 @@ func (v *view) at(t time.Time) {
 // resting reports whether h has to wait for its next attempt. A change of the
 // booking ends every wait.
 func (v *view) resting(h *relay.Held) bool {
-	if h.Changes == v.job.Changes && v.rests(h.RetryAt, longestPause) {
+	if h.Changes == v.job.Changes && v.rests(h.RetryAt, longestPause(h.Action.Kind)) {
 		v.at(h.RetryAt)
 		return true
 	}
@@ -108,7 +114,7 @@ func (v *view) resting(h *relay.Held) bool {
 
 // revokeRests is the same for revokes, which rest by themselves.
 func (v *view) revokeRests(h *relay.Held) bool {
-	if h.Changes == v.job.Changes && v.rests(h.RevokeAt, longestPause) {
+	if h.Changes == v.job.Changes && v.rests(h.RevokeAt, longestPause(h.Action.Kind)) {
 		v.at(h.RevokeAt)
 		return true
 	}

@@ -3,6 +3,8 @@ package worker
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +19,7 @@ import (
 
 // jobs is the part of the store that a worker uses.
 type jobs interface {
-	Claim(ctx context.Context, n int) (relay.Claim, error)
+	Claim(ctx context.Context, l relay.Lane, n int) (relay.Claim, error)
 	Save(ctx context.Context, j relay.Job) (changed bool, err error)
 	Finish(ctx context.Context, j relay.Job, next time.Time, letters []relay.DeadLetter) error
 	// Adopt gives the first of objects that no other job has, and notes that j has
@@ -25,7 +27,7 @@ type jobs interface {
 	Adopt(ctx context.Context, j relay.Job, k relay.Kind, objects []int64) (int64, error)
 	// Opened says when somebody last came to locks, as doorhook was told.
 	Opened(ctx context.Context, locks []int64) (map[int64]time.Time, error)
-	Wake() <-chan struct{}
+	Wake(l relay.Lane) <-chan struct{}
 	// Now is the store's clock.
 	Now() time.Time
 }
@@ -50,6 +52,7 @@ type doer interface {
 
 // Options tune a Worker. The zero value is a good one.
 type Options struct {
+	Lane        relay.Lane    // whose jobs it works off
 	Concurrency int           // jobs in hand at a time; 0 means 8
 	Lease       time.Duration // how long the store keeps a claim for us; 0 means 10s
 	StepTimeout time.Duration // limit on one step, sign-in included; 0 means 8s
@@ -170,7 +173,7 @@ func (w *Worker) free(ctx context.Context, slots chan struct{}) int {
 func (w *Worker) claim(ctx context.Context, n int) (relay.Claim, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.Lease/2)
 	defer cancel()
-	return w.jobs.Claim(ctx, n)
+	return w.jobs.Claim(ctx, w.opts.Lane, n)
 }
 
 // rest sleeps until something may be due.
@@ -183,7 +186,7 @@ func (w *Worker) rest(ctx context.Context, c relay.Claim) {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-w.jobs.Wake():
+	case <-w.jobs.Wake(w.opts.Lane):
 	case <-w.again:
 	case <-t.C:
 	}
@@ -228,10 +231,11 @@ func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
 const calmPause = 3 * time.Second
 
 // try takes a step, or puts it off: what can wait has half of the room, so that it
-// does not keep a guest at a door waiting, however much of it there is. It reports
-// false when the job has been let go of.
+// does not keep a guest at a door waiting, however much of it there is. Where there
+// are messages alone, nobody waits at a door. It reports false when the job has been
+// let go of.
 func (w *Worker) try(ctx context.Context, j *relay.Job, s step, first bool, now func() time.Time) (*relay.DeadLetter, bool) {
-	if priority(*j, s, now()) == relay.Whenever {
+	if w.opts.Lane == relay.Doors && priority(*j, s, now()) == relay.Whenever {
 		select {
 		case w.calm <- struct{}{}:
 			defer func() { <-w.calm }()
@@ -294,7 +298,8 @@ func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time
 const soon = 15 * time.Minute
 
 // priority is who goes first: what may leave a door open, then who may be standing
-// in front of one, then the tidying, and what nobody needs for a while.
+// in front of one, then the tidying, what nobody needs for a while, and all that opens
+// no door.
 func priority(j relay.Job, s step, now time.Time) relay.Priority {
 	h := j.Have[s.held]
 	over := func(end time.Time) bool { return !end.IsZero() && now.After(end) }
@@ -307,6 +312,9 @@ func priority(j relay.Job, s step, now time.Time) relay.Priority {
 	case find:
 		return relay.Revoking
 	case create, resolve:
+		if s.want.Kind == relay.Send {
+			return relay.Whenever
+		}
 		if h.Object == 0 && len(h.Old) == 0 && s.want.Starts().After(now.Add(soon)) {
 			return relay.Whenever
 		}
@@ -339,6 +347,8 @@ func result(s step, out relay.Outcome) string {
 		return "adopted"
 	case s.op == create && s.want.Kind == relay.Unlock:
 		return "unlocked"
+	case s.op == create && s.want.Kind == relay.Send:
+		return "sent"
 	case out.Verdict == relay.Gone:
 		return "was gone"
 	}
@@ -364,8 +374,19 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step, now time.Tim
 	case look:
 		return w.look(ctx, j, h, now)
 	default:
+		if want.Kind == relay.Send {
+			want.Message = message(j, h)
+		}
 		return w.create(ctx, want)
 	}
+}
+
+// message is the identity of what h sends, by which its receiver knows a second attempt
+// from a second message. It is the same after a crash, since TriedAt is saved before the
+// first attempt, and another one when something else is wanted.
+func message(j relay.Job, h relay.Held) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", j.ID, h.Action.Key, h.TriedAt.UnixMicro()))
+	return "msg_" + hex.EncodeToString(sum[:16])
 }
 
 // find looks for what a create of h made, and takes nothing that is another

@@ -45,7 +45,7 @@ func (s *shelf) note(format string, args ...any) {
 	s.done = append(s.done, fmt.Sprintf(format, args...))
 }
 
-func (s *shelf) Claim(ctx context.Context, _ int) (relay.Claim, error) {
+func (s *shelf) Claim(ctx context.Context, _ relay.Lane, _ int) (relay.Claim, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := relay.Claim{Now: time.Now(), Next: s.due}
@@ -107,7 +107,7 @@ func (s *shelf) Came(_ context.Context, locks []int64, from, until time.Time) re
 
 func (s *shelf) Now() time.Time { return time.Now() }
 
-func (s *shelf) Wake() <-chan struct{} { return s.wake }
+func (s *shelf) Wake(relay.Lane) <-chan struct{} { return s.wake }
 
 func (s *shelf) Create(_ context.Context, a relay.Action) relay.Outcome {
 	s.mu.Lock()
