@@ -32,6 +32,7 @@ type arena struct {
 	book     *book
 	fake     *kisifake.Server
 	redis    *redisServer // nil with the embedded Redis
+	sink     *sink        // receives what doorhook hands on
 	doors    []*process
 	client   *http.Client
 	senders  sync.WaitGroup
@@ -44,6 +45,8 @@ type arena struct {
 	complaints []string // what is wrong beside the bookings
 	remarks    []string
 	findings   []finding
+
+	eventFindings []finding // about Kisi's events
 }
 
 func newArena(ctx context.Context, w *world, sc scenario, stream uint64) (*arena, error) {
@@ -67,6 +70,9 @@ func (a *arena) open(ctx context.Context) error {
 	a.fake = kisifake.New(site(a.note))
 	url, err := a.fake.Start("") //nolint:contextcheck // it serves until Close
 	if err != nil {
+		return err
+	}
+	if a.sink, err = newSink(); err != nil {
 		return err
 	}
 	if a.scenario.name != embedded {
@@ -97,9 +103,9 @@ func (a *arena) newDoor(name, kisiURL string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newProcess(name, log, []string{"DOORHOOK_TOKEN=" + token, "KISI_API_KEY=" + kisifake.DefaultKey},
+	p := newProcess(name, log, []string{"DOORHOOK_TOKEN=" + token, "KISI_API_KEY=" + kisifake.DefaultKey, "KISI_WEBHOOK_KEY=" + webhookKey, "EVENTS_URL=" + a.sink.url},
 		a.doorhook, "serve", "--rules", filepath.Join(a.world.dir, "rules"), "--listen", "127.0.0.1:0", "--log-format", "json",
-		"--kisi-url", kisiURL, "--kisi-rate", "200", "--kisi-contact", name)
+		"--kisi-url", kisiURL, "--kisi-rate", "200", "--kisi-contact", name, "--send-allow", "127.0.0.1")
 	if a.redis == nil {
 		p.command = append(p.command, "--data", filepath.Join(a.dir, "data"))
 	} else {
@@ -119,6 +125,9 @@ func (a *arena) close() {
 		a.redis.log.Close()
 	}
 	a.fake.Close()
+	if a.sink != nil {
+		a.sink.close()
+	}
 	a.client.CloseIdleConnections()
 }
 
@@ -200,7 +209,7 @@ func (a *arena) settle(ctx context.Context) error {
 	}
 	for calm := time.Duration(0); ; {
 		started := time.Now()
-		a.findings = a.book.judge(a.state())
+		a.findings = append(a.book.judge(a.state()), a.eventFindings...)
 		if right := len(a.findings) == 0; !right && calm > settleTime || right && (a.idle() > still || calm > longestSettle) {
 			return nil
 		}

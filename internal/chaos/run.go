@@ -35,6 +35,7 @@ func scenarios() []scenario {
 		{"down", 1, 90 * time.Second, 1, down},
 		{"kisi-down", 1, 60 * time.Second, 1, kisiDown},
 		{"recovery", 8, 0, 2, recovery},
+		{"events", 2, 90 * time.Second, 1, forwarded},
 	}
 }
 
@@ -107,7 +108,7 @@ func (w *world) choose() []scenario {
 	var chosen []scenario
 	for _, sc := range scenarios() {
 		switch {
-		case w.only != "" && w.only != sc.name, w.short && sc.name != "kill":
+		case w.only != "" && w.only != sc.name, w.short && sc.name != "kill" && sc.name != "events":
 		case sc.name == embedded && !w.hasData:
 			w.printf("%s: left out: doorhook serve has no --data\n", sc.name)
 		case sc.needs+longestSettle > w.budget:

@@ -84,5 +84,10 @@ func writeRules(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "chaos.yaml"), []byte(ruleFile), 0o600)
+	for name, text := range map[string]string{"chaos.yaml": ruleFile, "kisi.yaml": eventRules} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
