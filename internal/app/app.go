@@ -115,7 +115,7 @@ func (a *App) hire(s Settings) error {
 	}
 	doer := action.New(a.kisi, action.SendOptions{
 		Env:   func(name string) string { return a.reloader.inUse.Load().Env(name) },
-		Allow: allow, UserAgent: "doorhook/" + s.Version,
+		Allow: allow, UserAgent: "doorhook/" + s.Version, Transport: s.Receiver,
 	})
 	for _, o := range []worker.Options{{Lane: relay.Doors}, {Lane: relay.Messages, Concurrency: atOnce}} {
 		o.Lease, o.StepTimeout, o.Tidy = s.Lease, s.stepTimeout(), s.Tidy

@@ -34,7 +34,7 @@ type Demo struct {
 }
 
 // RunDemo starts everything in this process, with a pretend Kisi behind it,
-// tells the story of two bookings, and unless it is to end goes on serving
+// tells the story of some bookings and doors, and unless it is to end goes on serving
 // until ctx ends. It fails if the story does not go as told.
 func RunDemo(ctx context.Context, d Demo) error {
 	show := &stage{out: d.Out}
@@ -45,7 +45,7 @@ func RunDemo(ctx context.Context, d Demo) error {
 	}
 	defer fake.Close()
 	a, err := New(ctx, Settings{
-		Rules: d.Rules, RulesDir: d.RulesDir, Getenv: func(string) string { return demoToken }, Listen: cmp.Or(d.Listen, "127.0.0.1:0"), AdminToken: demoToken,
+		Rules: d.Rules, RulesDir: d.RulesDir, Getenv: demoEnv, Receiver: show, Listen: cmp.Or(d.Listen, "127.0.0.1:0"), AdminToken: demoToken,
 		Kisi: Kisi{URL: kisiURL, APIKey: kisifake.DefaultKey, Integration: "Skedda"}, Version: d.Version,
 	})
 	if err != nil {
@@ -75,37 +75,94 @@ func RunDemo(ctx context.Context, d Demo) error {
 	return errors.Join(err, runErr)
 }
 
-// stage prints what happens. Calls of the pretend Kisi are collected for the
-// step they belong to.
+// stage prints what happens. Calls of the pretend Kisi, and messages, are collected for
+// the step they belong to.
 type stage struct {
-	out   io.Writer
-	url   string
-	mu    sync.Mutex
-	calls []kisifake.Call
-	live  bool // print calls as they come
+	out  io.Writer
+	url  string
+	mu   sync.Mutex
+	outs []outgoing
+	live bool // print them as they come
+}
+
+// outgoing is what doorhook sent: a request to Kisi, or a message.
+type outgoing struct {
+	text string
+	kisi bool
 }
 
 func (s *stage) printf(format string, args ...any) { fmt.Fprintf(s.out, format, args...) }
 
 func (s *stage) call(c kisifake.Call) {
+	text := c.Method + " " + c.Path
+	if c.Query != "" {
+		text += "?" + c.Query
+	}
+	if len(c.Body) > 0 {
+		text += " " + string(c.Body)
+	}
+	s.note(fmt.Sprintf("%s -> %d", text, c.Status), &c)
+}
+
+// note keeps what went out, to Kisi if call is not nil.
+func (s *stage) note(text string, call *kisifake.Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live {
-		s.printCall(c)
+		s.printf("     %s\n", text)
 		return
 	}
-	s.calls = append(s.calls, c)
+	s.outs = append(s.outs, outgoing{text, call != nil})
 }
 
-func (s *stage) printCall(c kisifake.Call) {
-	s.printf("     %s %s", c.Method, c.Path)
-	if c.Query != "" {
-		s.printf("?%s", c.Query)
+// messages counts those that are collected.
+func (s *stage) messages() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outs {
+		if !o.kisi {
+			n++
+		}
 	}
-	if len(c.Body) > 0 {
-		s.printf(" %s", c.Body)
+	return n
+}
+
+// printOut prints what was collected.
+func (s *stage) printOut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kisi := 0
+	for _, o := range s.outs {
+		if o.kisi {
+			kisi++
+		}
 	}
-	s.printf(" -> %d\n", c.Status)
+	s.printf("   went out  %s\n", wentOut(kisi, len(s.outs)-kisi))
+	for _, o := range s.outs {
+		s.printf("     %s\n", o.text)
+	}
+	s.outs = nil
+}
+
+func wentOut(kisi, messages int) string {
+	requests := plural(kisi, "no request to Kisi", "1 request to Kisi", "%d requests to Kisi")
+	switch {
+	case messages == 0:
+		return requests
+	case kisi == 0:
+		return plural(messages, "", "1 message", "%d messages")
+	}
+	return requests + " and " + plural(messages, "", "1 message", "%d messages")
+}
+
+func plural(n int, none, one, many string) string {
+	switch n {
+	case 0:
+		return none
+	case 1:
+		return one
+	}
+	return fmt.Sprintf(many, n)
 }
 
 // scene is one message and what should come of it.
@@ -119,11 +176,19 @@ type scene struct {
 
 // tell plays all scenes.
 func (s *stage) tell(ctx context.Context, fake *kisifake.Server) error {
-	for i, sc := range scenes(time.Now()) {
+	bookings := scenes(time.Now())
+	for i, sc := range bookings {
 		s.printf("\n%d. %s\n", i+1, sc.title)
 		if err := s.play(ctx, sc); err != nil {
 			return err
 		}
+	}
+	next := len(bookings) + 1
+	if err := s.tellOfDoors(ctx, fake, next); err != nil {
+		return err
+	}
+	if err := s.tellOfNoShow(ctx, fake, next+len(doors())); err != nil {
+		return err
 	}
 	s.printf("\nIn Kisi now:\n")
 	for _, l := range fake.GroupLinks() {
@@ -145,27 +210,11 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 		return err
 	}
 	s.printf("   decided   %s\n     %s\n", decision(answer), text)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.printf("   went out  %s\n", plural(len(s.calls)))
-	for _, c := range s.calls {
-		s.printCall(c)
-	}
-	s.calls = nil
+	s.printOut()
 	if answer.Status != sc.want {
 		return fmt.Errorf("the demo expected %q and got %q: do the rules still know Studio A and Studio B?", sc.want, answer.Status)
 	}
 	return nil
-}
-
-func plural(n int) string {
-	switch n {
-	case 0:
-		return "no request to Kisi"
-	case 1:
-		return "1 request to Kisi"
-	}
-	return fmt.Sprintf("%d requests to Kisi", n)
 }
 
 // answered is what the demo reads of an answer.
@@ -178,6 +227,8 @@ type answered struct {
 
 func decision(a answered) string {
 	switch {
+	case a.Status == "":
+		return "refused"
 	case a.Status == relay.Duplicate:
 		return "seen before: nothing to do"
 	case a.Error != "":

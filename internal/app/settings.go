@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -49,6 +50,8 @@ type Settings struct {
 	// SendAllow are the private addresses, or ranges of them, that messages may be sent
 	// to, with commas between them; "" is none.
 	SendAllow string
+	// Receiver takes messages in the place of the network; nil is the network.
+	Receiver http.RoundTripper
 
 	Kisi Kisi
 
