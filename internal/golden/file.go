@@ -32,6 +32,7 @@ type story struct {
 	events []event // in order; the answer and the actions wanted are those of the last
 	until  time.Time
 	groups map[int64][]int64 // the locks of groups
+	users  []kisifake.User
 	faults []kisifake.Fault
 }
 
@@ -199,7 +200,7 @@ func (r *reader) trigger(n *yaml.Node, levels ...map[string]rules.Entry) string 
 		if r.set == nil || !ok {
 			return name
 		}
-		if _, known := r.set.Trigger(name); !known {
+		if !r.set.Has(name) {
 			r.Errorf(e.Node, `no rule file has the trigger "%s"; there is %s`, name, strings.Join(r.set.Triggers(), ", "))
 		}
 		return name

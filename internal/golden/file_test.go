@@ -46,7 +46,7 @@ func TestMistakes(t *testing.T) {
 		"an unknown part":      {head + "  - {name: a, payload: {}, want: {request: []}}\n", `4:35: want has no key "request"; did you mean "requests"?`},
 		"an answer in a list":  {head + "  - {name: a, payload: {}, want: {answer: [done]}}\n", "4:43: answer takes fields with values"},
 		"actions in no list":   {head + "  - {name: a, payload: {}, want: {actions: {}}}\n", "4:44: actions takes a list: lines that begin with `- `"},
-		"what Kisi has":        {head + "  - {name: a, payload: {}, kisi: {locks: [1]}}\n", `4:35: kisi has no key "locks"; it takes groups, answers`},
+		"what Kisi has":        {head + "  - {name: a, payload: {}, kisi: {locks: [1]}}\n", `4:35: kisi has no key "locks"; it takes groups, users, answers`},
 		"ids":                  {head + "  - {name: a, payload: {}, kisi: {groups: {a: [1], 2: -1}}}\n", `4:44: the id of a group is a positive whole number, and this is "a"` + "\n" + `4:55: the id of a lock is a positive whole number, and this is "-1"`},
 		"nothing wrong":        {head + "  - {name: a, payload: {}, kisi: {answers: [{to: GET}]}}\n", "4:45: an answer takes one of status, timeout, reset, crash, empty, junk: that is what goes wrong"},
 		"two things wrong":     {head + "  - {name: a, payload: {}, kisi: {answers: [{status: 500, timeout: true}]}}\n", "4:45: an answer takes one of status, timeout, reset, crash, empty, junk: that is what goes wrong"},

@@ -9,10 +9,10 @@ import (
 	"doorhook/internal/relay"
 )
 
-// usersOf are those whom actions name by their ids. Whom they name by an e-mail address
-// Kisi does not know yet.
-func usersOf(actions []relay.Action) []kisifake.User {
-	users := []kisifake.User{}
+// usersOf are those that a case says Kisi has, and those whom actions name by their ids.
+// Whom they name by an e-mail address Kisi does not know yet.
+func usersOf(said []kisifake.User, actions []relay.Action) []kisifake.User {
+	users := append([]kisifake.User{}, said...)
 	for _, a := range actions {
 		v, _ := args(a).get("user_id")
 		id := idOf(v)

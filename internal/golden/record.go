@@ -39,7 +39,7 @@ func (s *Suite) Record(ctx context.Context, kept relay.Record, into string) (Rec
 	if err != nil {
 		return Recorded{}, err
 	}
-	if _, ok := s.set.Trigger(ev.Trigger); !ok {
+	if !s.set.Has(ev.Trigger) {
 		return Recorded{}, fmt.Errorf("no rule file in %s has the trigger %q, which this event is for", s.dir, ev.Trigger)
 	}
 	if into == "" {

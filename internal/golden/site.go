@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	kisiKeys = []string{"groups", "answers"}
+	kisiKeys = []string{"groups", "users", "answers"}
 	failures = []string{"status", "timeout", "reset", "crash", "empty", "junk"}
 	toldKeys = append([]string{"to", "times", "code", "reason", "retry_after"}, failures...)
 	methods  = []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete}
@@ -32,6 +32,11 @@ func (r *reader) kisi(s *story, n *yaml.Node) {
 			}
 		}
 	}
+	if e, ok := keys["users"]; ok {
+		for _, u := range r.Entries(e.Node, "users", nil) {
+			s.users = append(s.users, r.user(u))
+		}
+	}
 	if e, ok := keys["answers"]; ok {
 		var own []kisifake.Fault
 		for _, item := range r.Items(e.Node, "answers") {
@@ -39,6 +44,20 @@ func (r *reader) kisi(s *story, n *yaml.Node) {
 		}
 		s.faults = append(own, s.faults...)
 	}
+}
+
+// user reads one that Kisi has: `77: {name: Jo, email: jo@example.com}`.
+func (r *reader) user(e rules.Entry) kisifake.User {
+	u := kisifake.User{ID: r.id(e.Key, "a user")}
+	for name, one := range r.keys(e.Node, "a user", []string{"name", "email"}) {
+		text, _ := r.Text(one.Node, name)
+		if name == "name" {
+			u.Name = text
+		} else {
+			u.Email = text
+		}
+	}
+	return u
 }
 
 func (r *reader) ids(n *yaml.Node) []int64 {
@@ -197,7 +216,7 @@ func (c story) options(actions []relay.Action) (o kisifake.Options, unknown int6
 	for _, id := range sorted(groups) {
 		o.Groups = append(o.Groups, kisifake.Group{ID: id, Locks: groups[id]})
 	}
-	o.Users = usersOf(actions)
+	o.Users = usersOf(c.users, actions)
 	o.Rate, o.EmailLinks = -1, -1
 	return o, 0
 }

@@ -55,13 +55,25 @@ func newWorld(ctx context.Context, set *rules.Set) (*world, error) {
 	}
 	w.intake = intake.New(w.rules, w.store, intake.Options{NewID: w.newID, Pause: w.pause, MaxWait: patience})
 	for _, lane := range []relay.Lane{relay.Doors, relay.Messages} {
-		one, err := worker.New(w.store, w.doer, slog.New(slog.DiscardHandler), worker.Options{Lane: lane, Tidy: forever, Limits: set.Limits, Roll: func() float64 { return 0 }})
+		one, err := worker.New(w.store, w.doer, slog.New(slog.DiscardHandler), worker.Options{
+			Lane: lane, Tidy: forever, Limits: set.Limits, Fill: fillBy(set), Roll: func() float64 { return 0 },
+		})
 		if err != nil {
 			return nil, errors.Join(err, w.close())
 		}
 		w.workers = append(w.workers, one)
 	}
 	return w, nil
+}
+
+func fillBy(set *rules.Set) func(context.Context, relay.Action, *relay.Person) (relay.Action, error) {
+	return func(_ context.Context, a relay.Action, p *relay.Person) (relay.Action, error) {
+		ev, err := intake.EventOf(a.Later.Event)
+		if err != nil {
+			return a, err
+		}
+		return set.Fill(a, ev, p)
+	}
 }
 
 func (w *world) close() error {
@@ -191,10 +203,13 @@ type decided struct {
 	settling bool // nothing was worked off since it came
 }
 
-// Trigger is a trigger that anybody may call. The ways in stay in its list, since what
-// they are called is kept from the rules.
+// Trigger is a trigger that anybody may call, also that of doorhook itself. The ways in
+// stay in its list, since what they are called is kept from the rules.
 func (w *watched) Trigger(name string) (relay.Trigger, bool) {
 	t, ok := w.Set.Trigger(name)
+	if name == relay.Own {
+		t, ok = relay.Trigger{Name: name, From: "json"}, w.Has(name)
+	}
 	t.Auth, t.AllowIP = append([]relay.Auth{{Kind: "none"}}, t.Auth...), nil
 	return t, ok
 }
