@@ -53,12 +53,18 @@ type catchup struct {
 	pause  func(ctx context.Context, d time.Duration) error
 }
 
-// kisiTriggers are the triggers of set that Kisi calls, or the named one alone.
+// kisiTriggers are the triggers of set that Kisi can call, or the named one alone, also if
+// its key is not set.
 func kisiTriggers(set *rules.Set, name string) []string {
 	return slices.DeleteFunc(set.Triggers(), func(t string) bool {
 		trigger, ok := set.Trigger(t)
-		return !ok || trigger.From != "kisi" || name != "" && name != t
+		return !ok || trigger.From != "kisi" || name == "" && closed(trigger) || name != "" && name != t
 	})
+}
+
+// closed reports whether nobody can call t, since no secret of it is set.
+func closed(t relay.Trigger) bool {
+	return !slices.ContainsFunc(t.Auth, func(a relay.Auth) bool { return a.Secret != "" || a.Kind == "alias" })
 }
 
 // oldest is how far back events are still known to be repeats.

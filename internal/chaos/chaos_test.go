@@ -26,8 +26,8 @@ func TestShort(t *testing.T) {
 		t.Error(err)
 	}
 	t.Log("\n" + out.String())
-	if !strings.Contains(out.String(), "\nrounds 8 kills ") {
-		t.Error("it did not play eight rounds")
+	if !strings.Contains(out.String(), "\nrounds 9 kills ") {
+		t.Error("it did not play eight rounds of bookings, and one of events")
 	}
 }
 

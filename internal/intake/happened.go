@@ -20,6 +20,9 @@ func (in *Intake) Happened(ctx context.Context, ev relay.Event) error {
 	}
 	ev.ReceivedAt = in.jobs.Now()
 	p := rules.Plan(ev)
+	if len(p.Rules)+len(p.Problems) == 0 && !p.Fatal {
+		return nil // nobody wants to hear of it, and it is in the log
+	}
 	p.EventID = ev.ID
 	receipt, err := in.accept(ctx, ev, p)
 	if err == nil && receipt.Status == relay.Failed && !p.Fatal {

@@ -26,7 +26,8 @@ func TestHappened(t *testing.T) {
 		"no rules want it":      {trigger: "skedda", id: ev.ID},
 		"a rule fails":          {trigger: relay.Own, plan: relay.Plan{Problems: []relay.Problem{wrong}}, id: ev.ID, want: ev.ID, fails: true},
 		"nothing can be made":   {trigger: relay.Own, plan: relay.Plan{Fatal: true}, id: ev.ID, want: ev.ID, fails: true},
-		"the store is not here": {trigger: relay.Own, id: ev.ID, err: relay.ErrUnavailable, fails: true},
+		"no rule matches":       {trigger: relay.Own, id: ev.ID},
+		"the store is not here": {trigger: relay.Own, plan: planOf(unlock("alert")), id: ev.ID, err: relay.ErrUnavailable, fails: true},
 	} {
 		s, told := &shelf{err: tt.err}, 0
 		o := options()

@@ -47,7 +47,7 @@ func TestDocumentedFiles(t *testing.T) {
 			shipped = append(shipped, string(text))
 		}
 	}
-	for _, doc := range []string{"../../docs/rules.md", "../../README.md"} {
+	for _, doc := range []string{"../../docs/rules.md", "../../docs/events.md", "../../docs/zapier.md", "../../README.md"} {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)

@@ -101,7 +101,7 @@ func caseRules(t *testing.T, a *txtar.Archive) fs.FS {
 
 func testEnv(name string) string {
 	return map[string]string{
-		"TOKEN": "s3cret-token", "DOORHOOK_TOKEN": "s3cret-token",
+		"TOKEN": "s3cret-token", "KISI_WEBHOOK_KEY": "s3cret-key", "EVENTS_URL": "https://events.example/s3cret", "DOORHOOK_TOKEN": "s3cret-token",
 		"ALERT_URL": " https://hooks.example/T1/s3cret\n", "ALERT_KEY": "whsec_czNjcmV0LXMzY3JldC1zM2NyZXQtczNjcmV0",
 		"NO_URL": "ftp://s3cret", "USER_URL": "https://u:s3cret@hooks.example/", "BARE_URL": "https://s3cret.example", "SPACE_URL": "https://hooks.example/s3cret x",
 		"NO_KEY": "s3cret", "SHORT_KEY": "czNjcmV0", "BREAK": "s3cret\r\nX: s3cret", "BLANK": " ", "SPACED": "s3cret token",
@@ -229,7 +229,7 @@ func TestStarterRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"front-desk", "google-calendar", "skedda"}, set.Triggers()); diff != "" {
+	if diff := cmp.Diff([]string{"doorhook", "front-desk", "google-calendar", "kisi", "skedda", "studio-hire"}, set.Triggers()); diff != "" {
 		t.Error(diff)
 	}
 }
