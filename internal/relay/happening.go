@@ -24,8 +24,3 @@ const (
 	KeyFailing      = "key.failing"      // Kisi does not take the key
 	RulesRefused    = "rules.refused"    // changed rule files have a mistake, and the old ones stay in use
 )
-
-// HappeningTypes are all types, in the order in which people are told of them.
-func HappeningTypes() []string {
-	return []string{ActionDead, RevokeFailing, KisiUnreachable, KeyFailing, RulesRefused}
-}

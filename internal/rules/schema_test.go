@@ -25,7 +25,7 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
 	`environment variable`, // the environment
 	`is no address|an alias|address of a web server|an address has|another host`, // what an address is made of
-	`already|name of the one in line`,                                            // what stands elsewhere
+	`already|name of the one in line|counts from the beginning of the window`,                                            // what stands elsewhere
 }, "|"))
 
 // TestSchemaAgrees holds the schema to the loader: what the schema refuses the
@@ -117,7 +117,7 @@ rules:
       - send: {url: "${payload.url}", form: {a: "${payload.x}"}}
       - send: {url: "https://a.example", method: GET}
       - role_assignment: {group_id: 3, email: "${payload.m}", role_id: group_basic, valid_from: "${payload.a}", valid_until: "${payload.b}", notify: true}
-      - role_assignment: {group_id: 3, user_id: 7}
+      - role_assignment: {group_id: 3, user_id: 7, valid_from: "${payload.a}"}
       - group_link:
           {group_id: "${door}", name: n, email: "${payload.m}", phone: 1, valid_from: "${payload.a}", valid_until: "${payload.b}",
            quick_response_code_type: online, link_enabled: false}

@@ -15,17 +15,21 @@ func (fl *fileLoader) unusedOf(e entry, r *rule) {
 	if len(r.do) > 0 && !slices.ContainsFunc(r.do, func(x *effect) bool { return x.kind.Stands() }) {
 		fl.errorf(e.key, "if_unused takes back a schedule, a group_link or a role_assignment, and this rule has none")
 	}
+	if r.unused == nil || r.unused.lone != nil {
+		return
+	}
+	for _, x := range r.do { // a quarter of an hour after the message, an hour before the guest, would take it back
+		if from, _ := windowOf(x.kind); x.kind.Stands() && x.fields[from] == nil {
+			fl.errorf(e.node, "if_unused counts from the beginning of the window, and this %s has no %s: add it, or give a time as ${…}", x.kind, from)
+		}
+	}
 }
 
-// unused is when a is taken back if nobody has come: zero is never. A window that does
-// not say when it begins, does so with the event.
+// unused is when a is taken back if nobody has come: zero is never.
 func (b builder) unused(a relay.Action, start time.Time) (time.Time, error) {
 	v := b.rule.unused
 	if v == nil || !a.Kind.Stands() {
 		return time.Time{}, nil
-	}
-	if start.IsZero() {
-		start = b.ev.ReceivedAt.UTC()
 	}
 	b.run.end = true // of two readings the later one leaves more time to come
 	defer func() { b.run.end = false }()
@@ -34,13 +38,16 @@ func (b builder) unused(a relay.Action, start time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	t, err := b.expiry(raw, start)
+	_, long := raw.(time.Duration)
 	switch {
+	case long && start.IsZero():
+		return t, b.run.errAt(v, "if_unused counts from the beginning of the window, and this %s has none", a.Kind)
 	case err != nil:
 		return t, b.run.errAt(v, "if_unused: %v", err)
 	case !t.After(start):
 		return t, b.run.errAt(v, "if_unused (%s) is not after the window begins (%s)", t.Format(time.RFC3339), start.Format(time.RFC3339))
 	case !a.Ends.IsZero() && !t.Before(a.Ends):
-		return t, b.run.errAt(v, "if_unused (%s) is not before the window ends (%s)", t.Format(time.RFC3339), a.Ends.Format(time.RFC3339))
+		return time.Time{}, nil // a booking as short as that ends by itself
 	}
 	return t, nil
 }
