@@ -130,7 +130,7 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 		h.Unsure = false
 	}
 	if out.Verdict == relay.Untried { // it says nothing about what is wanted, nor about Kisi's willingness
-		h.RetryAt = now.Add(untried(out, roll))
+		h.RetryAt = now.Add(max(untried(out, roll), patient(j, h, now, roll)))
 		return nil
 	}
 	h.Attempts++
@@ -200,6 +200,18 @@ func postpone(j *relay.Job, s step, until time.Time) {
 // Kisi to come back come back one after another, not all at once.
 func untried(out relay.Outcome, roll float64) time.Duration {
 	d := max(min(out.After, maxWish), time.Second)
+	return d + time.Duration(float64(d)*roll)
+}
+
+// patient is how long a message rests that was not attempted: the longer it has waited,
+// the longer it can wait. Thousands may wait for one receiver to get up again, or to
+// come to them.
+func patient(j *relay.Job, h *relay.Held, now time.Time, roll float64) time.Duration {
+	if h.Action.Kind != relay.Send {
+		return 0
+	}
+	waited := min(now.Sub(h.TriedAt), now.Sub(j.ChangedAt)) // a replay begins anew
+	d := min(waited/8, grantBackoff.Max/2)
 	return d + time.Duration(float64(d)*roll)
 }
 

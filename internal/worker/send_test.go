@@ -88,3 +88,26 @@ func TestSendRejected(t *testing.T) {
 		}
 	})
 }
+
+// TestSendWaitsLonger lets a message that waits for a receiver to get up again come up
+// less and less often: ten thousand of them must not keep Redis busy for a day.
+func TestSendWaitsLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var at []time.Duration
+		s := newShelf(send("told"))
+		s.onCreate = func(relay.Action) relay.Outcome {
+			at = append(at, time.Since(began))
+			return relay.Outcome{Verdict: relay.Untried, After: 10 * time.Second, Err: errors.New("it is left alone")}
+		}
+		during(t, s, 6*time.Hour)
+		if len(at) < 12*6 || len(at) > 120 {
+			t.Errorf("%d attempts in six hours", len(at))
+		}
+		for i := range at[1:] {
+			if pause, most := at[i+1]-at[i], max(20*time.Second, min(at[i]/4, 5*time.Minute)); pause > most {
+				t.Errorf("after %s it rested for %s", at[i], pause)
+			}
+		}
+	})
+}
