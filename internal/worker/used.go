@@ -26,6 +26,8 @@ func doorsOf(j relay.Job, rule string) doors {
 		switch lock, group := w.Opens(); {
 		case lock != 0:
 			d.locks = append(d.locks, lock)
+		case len(locksOf(j, w)) > 0: // what stands is for these, whatever is in the group now
+			d.locks = append(d.locks, locksOf(j, w)...)
 		case group != 0 && !slices.Contains(d.groups, group):
 			d.groups = append(d.groups, group)
 		}
@@ -39,6 +41,15 @@ func doorsOf(j relay.Job, rule string) doors {
 	}
 	d.from = d.from.Truncate(time.Second) // Kisi tells whole seconds
 	return d
+}
+
+// locksOf are the locks of the group that w is a schedule for, once they are known.
+func locksOf(j relay.Job, w relay.Action) []int64 {
+	i := slices.IndexFunc(j.Have, func(h relay.Held) bool { return isGroup(h) && h.Action.Key == w.Key && h.Action.Same(w) })
+	if i < 0 {
+		return nil
+	}
+	return j.Have[i].Locks
 }
 
 // madeAt is when what stands for w was made, or else when it was asked for.
