@@ -51,8 +51,11 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 	switch s.op {
 	case create:
 		retire(h)
-		if !h.Action.Same(s.want) || h.TriedAt.IsZero() {
-			h.Attempts, h.TriedAt = 0, now
+		if !h.Action.Same(s.want) {
+			h.Attempts, h.TriedAt = 0, time.Time{}
+		}
+		if h.TriedAt.IsZero() {
+			h.TriedAt = now
 		}
 		h.Action, h.State = s.want, relay.Waiting
 		h.Unsure = s.want.Kind.Stands()
@@ -128,6 +131,9 @@ func failed(j *relay.Job, s step, out relay.Outcome, now time.Time, roll float64
 	h.Error = out.Err.Error()
 	if s.op == create && out.Verdict != relay.Unsure {
 		h.Unsure = false
+		if s.want.Kind.Stands() && len(h.Lost) == 0 { // nothing that is there now can be ours
+			h.TriedAt = time.Time{}
+		}
 	}
 	if out.Verdict == relay.Untried { // it says nothing about what is wanted, nor about Kisi's willingness
 		h.RetryAt = now.Add(max(untried(out, roll), patient(j, h, now, roll)))

@@ -144,3 +144,35 @@ func TestNobodyMissesIt(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksSinceTheDoubt looks for what came of the creates that may have had their effect,
+// and not of those before: what somebody was given by hand meanwhile is not ours.
+func TestLooksSinceTheDoubt(t *testing.T) {
+	no, later := errors.New("no"), noon.Add(10*time.Minute)
+	j := relay.Job{ID: "j", Changes: 1, ChangedAt: noon, Want: []relay.Action{role("a", 60)}}
+	for _, at := range []time.Time{noon, later} {
+		d := next(&j, at, day)
+		begin(&j, d.step, at)
+		out := relay.Outcome{Verdict: relay.Retry, Err: no}
+		if at.Equal(later) {
+			out.Verdict = relay.Unsure
+		}
+		apply(&j, d.step, out, at, 0)
+	}
+	if h := j.Have[0]; !h.Unsure || !h.TriedAt.Equal(later) || h.Attempts != 2 {
+		t.Errorf("held %+v", h)
+	}
+	looked := later.Add(5 * time.Minute)
+	for _, at := range []time.Time{looked, looked} { // it finds nothing, and Kisi refuses the next
+		d := next(&j, at, day)
+		begin(&j, d.step, at)
+		out := relay.Outcome{Verdict: relay.OK}
+		if d.step.op == create {
+			out = relay.Outcome{Verdict: relay.Retry, Err: no}
+		}
+		apply(&j, d.step, out, at, 0)
+	}
+	if h := j.Have[0]; len(h.Lost) != 1 || !h.TriedAt.Equal(later) || h.Attempts != 3 {
+		t.Errorf("held %+v: Kisi may still finish what got no answer", h)
+	}
+}
