@@ -2,11 +2,15 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"doorhook/internal/intake"
 	"doorhook/internal/kisi/kisifake"
@@ -42,6 +46,9 @@ func (quarterHour) Plan(ev relay.Event) relay.Plan {
 	a := relay.Action{
 		Key: "room#1", Rule: "room", Kind: relay.Schedule, NotAfter: start.Add(time.Hour), Ends: start.Add(time.Hour), Unused: start.Add(15 * time.Minute),
 		Args: relay.Encode(map[string]any{"lock_id": 22281, "consequence": "unlock", "override": false, "name": "b", "starts_at": start, "ends_at": start.Add(time.Hour)}),
+	}
+	if text("status") == "cancelled" {
+		return relay.Plan{Booking: text("booking"), Cancelled: true}
 	}
 	return relay.Plan{Booking: text("booking"), Rules: []relay.Match{{Rule: "room", Actions: []relay.Action{a}}}}
 }
@@ -164,4 +171,102 @@ func TestUnusedIsTakenBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// moment is something that happens to a booking at a minute: a message that it begins at
+// another one, or 0 that it is cancelled, or that somebody comes to its door.
+type moment struct {
+	at, start int
+	comes     bool
+}
+
+// TestUnusedHistories moves a booking about, cancels and repeats it, and has people come
+// or not, while Kisi fails now and then, its messages get lost and doorhook starts anew. A door is taken back
+// exactly if nobody came to it in time.
+func TestUnusedHistories(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		turns := map[int]moment{}
+		for range rapid.IntRange(1, 12).Draw(rt, "turns") {
+			at := rapid.IntRange(0, 86).Draw(rt, "minute")
+			turns[at] = moment{at, rapid.SampledFrom([]int{0, 30, 30, 45, 45, 60}).Draw(rt, "start"), rapid.Bool().Draw(rt, "comes")}
+		}
+		told := rapid.Bool().Draw(rt, "told")
+		restarts := rapid.Bool().Draw(rt, "restarts")
+		var faults []kisifake.Fault
+		for range rapid.IntRange(0, 2).Draw(rt, "faults") {
+			f := kisifake.Fault{Path: "/event_sets", Status: 503, Times: rapid.IntRange(1, 2).Draw(rt, "times")}
+			if rapid.Bool().Draw(rt, "deletes") {
+				f.Path, f.Method = "", http.MethodDelete
+			}
+			faults = append(faults, f)
+		}
+		want, got := standsAfter(turns), ""
+		synctest.Test(t, func(t *testing.T) {
+			w := newTower(t, testRules)
+			defer w.close()
+			w.in = intake.New(quarterHour{}, w.store, intake.Options{})
+			hook := w.fake.Webhook(kisifake.WebhookOptions{URL: "http://doorhook.example", Transport: hooked{w}})
+			hook.Set(kisifake.Misdelivery{Drop: !told})
+			for _, f := range faults {
+				w.fake.Fail(f)
+			}
+			stop, began := w.work(), time.Now()
+			for minute := range 88 {
+				switch moment, ok := turns[minute]; {
+				case !ok:
+				case moment.comes:
+					time.Sleep(10 * time.Second)
+					w.fake.AddEvent(kisifake.Event{ObjectID: 22281})
+				case moment.start == 0:
+					time.Sleep(50 * time.Second)
+					w.receive(map[string]any{"booking": "b", "status": "cancelled"})
+				default:
+					time.Sleep(50 * time.Second)
+					w.receive(map[string]any{"booking": "b", "start": began.Add(time.Duration(moment.start) * time.Minute).Format(time.RFC3339)})
+				}
+				if restarts {
+					stop()
+					stop = w.work()
+				}
+				time.Sleep(time.Until(began.Add(time.Duration(minute+1) * time.Minute)))
+			}
+			for _, s := range w.fake.Schedules() {
+				got += fmt.Sprint(s.StartsAt.Sub(began))
+			}
+			if got != want {
+				t.Log(w.log.String())
+			}
+		})
+		if got != want {
+			rt.Fatalf("in Kisi: %q, want %q; %v", got, want, turns)
+		}
+	})
+}
+
+// standsAfter is when what stands in the end begins; "" is nothing.
+func standsAfter(turns map[int]moment) string {
+	start, made, gone := 0, 0, false
+	came := func(from, until int) bool {
+		for at := from; at <= until; at++ {
+			if turns[at].comes {
+				return true
+			}
+		}
+		return false
+	}
+	for minute := range 88 {
+		if start > 0 && minute == start+15 && made < minute && !came(start, minute-1) {
+			gone = true
+		}
+		switch moment, ok := turns[minute]; {
+		case !ok || moment.comes || moment.start == start && start > 0:
+		default:
+			start, made, gone = moment.start, minute, false
+		}
+	}
+	if start == 0 || gone {
+		return ""
+	}
+	return fmt.Sprint(time.Duration(start) * time.Minute)
 }
