@@ -105,7 +105,7 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 
 // atOnce is how many messages are under way at a time. Most of that is waiting for those
 // who get them.
-const atOnce = 64
+const atOnce = 128
 
 // hire makes a worker for each lane, so that no door waits for a message.
 func (a *App) hire(s Settings) error {

@@ -89,6 +89,13 @@ func TestUnusedIsTakenBack(t *testing.T) {
 		{name: "somebody comes", setup: comes(10 * minute), stands: true},
 		{name: "at the very beginning", setup: comes(5 * minute), stands: true},
 		{name: "at the very end", setup: comes(20*minute - time.Nanosecond), stands: true},
+		{
+			name: "in the last second, and Kisi tells of it late", stands: true,
+			setup: func(w *tower, _ *kisifake.Webhook) {
+				at := time.Now().Add(20*minute - time.Second)
+				time.AfterFunc(20*minute+3*time.Second, func() { w.fake.AddEvent(kisifake.Event{ObjectID: 22281, At: at}) })
+			},
+		},
 		{name: "before the window", setup: comes(5*minute - time.Second), asked: true},
 		{name: "after it was taken back", setup: comes(21 * minute), asked: true},
 		{name: "doorhook was down, and somebody came meanwhile", setup: comes(25 * minute), late: 30 * minute, stands: true, asked: false},
@@ -256,7 +263,7 @@ func standsAfter(turns map[int]moment) string {
 		return false
 	}
 	for minute := range 88 {
-		if start > 0 && minute == start+15 && made < minute && !came(start, minute-1) {
+		if start > 0 && minute == start+15 && made < minute && !came(start, minute) {
 			gone = true
 		}
 		switch moment, ok := turns[minute]; {

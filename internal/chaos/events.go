@@ -21,7 +21,7 @@ const (
 	eventCount  = 20_000 // messages of a round, two of each event
 	connections = 64
 	// inHandAtOnce is how many messages doorhook has under way at a time, or more.
-	inHandAtOnce = 100
+	inHandAtOnce = 150
 	webhookKey   = "chaos-webhook-key"
 )
 

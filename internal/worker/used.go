@@ -117,12 +117,16 @@ func insisting(out relay.Outcome) relay.Outcome {
 	return out
 }
 
+// onItsWay is how long it may take to be known that somebody came: who does so in the
+// last second must not lose the door.
+const onItsWay = 5 * time.Second
+
 // toLook looks, when its time has come, whether anybody has used what stands for h.
 func (v *view) toLook(h *relay.Held, i int) {
-	due, ends := h.Action.Unused, h.Action.Ends
+	due, ends := h.Action.Unused.Add(onItsWay), h.Action.Ends
 	switch {
 	case h.Used || !takenBack(h.Action, h.MadeAt, v.now):
-		if due.After(v.now) {
+		if !h.Action.Unused.IsZero() && due.After(v.now) {
 			v.at(due)
 		}
 	case v.resting(h):
@@ -136,7 +140,7 @@ func (v *view) toLook(h *relay.Held, i int) {
 // made or changed after its time is left alone, since nobody could have come before; so
 // is what is over.
 func takenBack(a relay.Action, made, now time.Time) bool {
-	return !a.Unused.IsZero() && !a.Unused.After(now) && made.Before(a.Unused) && (a.Ends.IsZero() || now.Before(a.Ends))
+	return !a.Unused.IsZero() && !a.Unused.Add(onItsWay).After(now) && made.Before(a.Unused) && (a.Ends.IsZero() || now.Before(a.Ends))
 }
 
 // looked notes for all that the rule of s has standing whether anybody came to its

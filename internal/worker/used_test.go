@@ -23,6 +23,7 @@ func unusedAt(at time.Time) func(*relay.Action) {
 
 func TestNextUnused(t *testing.T) {
 	due, ends := noon.Add(75*time.Minute), noon.Add(2*time.Hour)
+	passed := due.Add(onItsWay)
 	want := schedule("s", 60, unusedAt(due))
 	held := func(edit ...func(*relay.Held)) []relay.Held {
 		h := stands(want, 9)
@@ -41,30 +42,30 @@ func TestNextUnused(t *testing.T) {
 		obj  int64
 		when time.Time
 	}{
-		{name: "its time has not come: nothing until then", have: held(), now: due.Add(-1), when: due},
-		{name: "its time has come: look", have: held(), now: due, op: look},
+		{name: "its time has not come: nothing until then", have: held(), now: passed.Add(-1), when: passed},
+		{name: "its time has come: look", have: held(), now: passed, op: look},
 		{name: "nobody had to say so before: look late", have: held(), now: ends.Add(-1), op: look},
 		{name: "its window is over: it is moot", have: held(), now: ends, when: ends.Add(day)},
-		{name: "somebody came: never again", have: held(func(h *relay.Held) { h.Used = true }), now: due, when: ends.Add(day)},
+		{name: "somebody came: never again", have: held(func(h *relay.Held) { h.Used = true }), now: passed, when: ends.Add(day)},
 		{name: "made after its time: nobody could have come", have: held(func(h *relay.Held) { h.MadeAt = due }), now: due.Add(time.Minute), when: ends.Add(day)},
-		{name: "made just before: look", have: held(func(h *relay.Held) { h.MadeAt = due.Add(-1) }), now: due, op: look},
-		{name: "nobody came: revoke", have: held(state(relay.Unused)), now: due, op: revoke, obj: 9},
-		{name: "it is gone: it is not granted again", have: held(state(relay.Unused), func(h *relay.Held) { h.Object = 0 }), now: due},
+		{name: "made just before: look", have: held(func(h *relay.Held) { h.MadeAt = due.Add(-1) }), now: passed, op: look},
+		{name: "nobody came: revoke", have: held(state(relay.Unused)), now: passed, op: revoke, obj: 9},
+		{name: "it is gone: it is not granted again", have: held(state(relay.Unused), func(h *relay.Held) { h.Object = 0 }), now: passed},
 		{
-			name: "it was being revoked when the process died: go on", now: due, op: revoke, obj: 9,
+			name: "it was being revoked when the process died: go on", now: passed, op: revoke, obj: 9,
 			have: held(state(relay.Unused), func(h *relay.Held) { h.Object, h.Old = 0, []int64{9} }),
 		},
 		{
-			name: "another window is granted", want: schedule("s", 90, unusedAt(due)), now: due, op: create,
+			name: "another window is granted", want: schedule("s", 90, unusedAt(due)), now: passed, op: create,
 			have: held(state(relay.Unused), func(h *relay.Held) { h.Object = 0 }),
 		},
 		{
-			name: "another window, before the old was revoked: change it", want: schedule("s", 90, unusedAt(due)), now: due, op: change, obj: 9,
+			name: "another window, before the old was revoked: change it", want: schedule("s", 90, unusedAt(due)), now: passed, op: change, obj: 9,
 			have: held(state(relay.Unused)),
 		},
-		{name: "the rule takes nothing back any more: nothing", want: schedule("s", 60), have: held(), now: due, when: ends.Add(day)},
+		{name: "the rule takes nothing back any more: nothing", want: schedule("s", 60), have: held(), now: passed, when: ends.Add(day)},
 		{
-			name: "the look rests after a failure", now: due, when: due.Add(time.Minute),
+			name: "the look rests after a failure", now: passed, when: due.Add(time.Minute),
 			have: held(func(h *relay.Held) { h.RetryAt = due.Add(time.Minute) }),
 		},
 		{
@@ -144,26 +145,26 @@ func TestUnused(t *testing.T) {
 		state relay.State
 		tried string
 	}{
-		{name: "before its time nobody looks", until: quarter - time.Second, done: "save, create a, finish", state: relay.Done, tried: "a created 1"},
+		{name: "before its time nobody looks", until: quarter + onItsWay - time.Second, done: "save, create a, finish", state: relay.Done, tried: "a created 1"},
 		{
-			name: "nobody came, and Kisi says so too", done: "save, create a, finish, opened [1], came [1] 15m0s, save, revoke 1, finish",
+			name: "nobody came, and Kisi says so too", done: "save, create a, finish, opened [1], came [1] 15m5s, save, revoke 1, finish",
 			state: relay.Unused, tried: "a created 1, a unused 0, a revoked 1",
 		},
 		{name: "doorhook was told that somebody came", setup: came(time.Minute), done: "save, create a, finish, opened [1], finish", state: relay.Done, tried: "a created 1, a used 0"},
 		{name: "at the very beginning", setup: came(0), done: "save, create a, finish, opened [1], finish", state: relay.Done, tried: "a created 1, a used 0"},
-		{name: "at the very end", setup: came(quarter), done: "save, create a, finish, opened [1], finish", state: relay.Done, tried: "a created 1, a used 0"},
+		{name: "at the very end, and it is known a little later", setup: came(quarter), done: "save, create a, finish, opened [1], finish", state: relay.Done, tried: "a created 1, a used 0"},
 		{
-			name: "before the window does not count", setup: came(-time.Second), done: "save, create a, finish, opened [1], came [1] 15m0s, save, revoke 1, finish",
+			name: "before the window does not count", setup: came(-time.Second), done: "save, create a, finish, opened [1], came [1] 15m5s, save, revoke 1, finish",
 			state: relay.Unused, tried: "a created 1, a unused 0, a revoked 1",
 		},
 		{
-			name: "only Kisi knows that somebody came", done: "save, create a, finish, opened [1], came [1] 15m0s, finish", state: relay.Done, tried: "a created 1, a used 0",
+			name: "only Kisi knows that somebody came", done: "save, create a, finish, opened [1], came [1] 15m5s, finish", state: relay.Done, tried: "a created 1, a used 0",
 			setup: func(s *shelf, _ *Options) {
 				s.onCame = func() relay.Outcome { return relay.Outcome{Verdict: relay.OK, Used: true} }
 			},
 		},
 		{
-			name: "Kisi does not tell this key: what doorhook was told decides", done: "save, create a, finish, opened [1], came [1] 15m0s, save, revoke 1, finish",
+			name: "Kisi does not tell this key: what doorhook was told decides", done: "save, create a, finish, opened [1], came [1] 15m5s, save, revoke 1, finish",
 			setup: func(s *shelf, o *Options) { s.onCame, o.Told = fails(relay.Rejected), func() bool { return true } },
 			state: relay.Unused, tried: "a created 1, a unused 0, a revoked 1",
 		},
@@ -186,7 +187,7 @@ func TestUnused(t *testing.T) {
 				if tt.setup != nil {
 					tt.setup(s, &o)
 				}
-				work(t, s, o, stdcmp.Or(tt.until, quarter+time.Second))
+				work(t, s, o, stdcmp.Or(tt.until, quarter+onItsWay+time.Second))
 				if tt.done == "" {
 					looks := strings.Count(strings.Join(s.done, ","), "opened")
 					if looks < 3 || slices.Contains(s.done, "revoke 1") {
@@ -231,7 +232,7 @@ func TestUnusedOnceOnly(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		}
-		again(a, "save", "create a", "finish", "opened [1]", "came [1] 1m0s", "save", "revoke 1", "finish")
+		again(a, "save", "create a", "finish", "opened [1]", "came [1] 1m5s", "save", "revoke 1", "finish")
 		again(a, "finish")
 		b := a
 		b.Args, b.Unused = relay.Encode(map[string]any{"lock_id": 1, "starts_at": time.Now()}), time.Now().Add(time.Minute)
@@ -243,7 +244,7 @@ func TestUnusedOnceOnly(t *testing.T) {
 		again(b, "finish")
 		c := b // somebody came for the window before, and nobody for this one
 		c.Args, c.Unused = relay.Encode(map[string]any{"lock_id": 1, "starts_at": time.Now()}), time.Now().Add(time.Minute)
-		again(c, "save", "finish", "opened [1]", "came [1] 1m0s", "save", "revoke 2", "finish")
+		again(c, "save", "finish", "opened [1]", "came [1] 1m5s", "save", "revoke 2", "finish")
 	})
 }
 
@@ -262,9 +263,9 @@ func TestOneLookForAGroup(t *testing.T) {
 		}
 		work(t, s, Options{}, 2*time.Minute)
 		looks := slices.DeleteFunc(slices.Clone(s.done), func(d string) bool { return !strings.HasPrefix(d, "came") && !strings.HasPrefix(d, "revoke") })
-		if diff := cmp.Diff([]string{"came [1 70 71] 1m0s", "revoke 2", "revoke 1"}, looks); diff != "" {
+		if diff := cmp.Diff([]string{"came [1 70 71] 1m5s", "revoke 2", "revoke 1"}, looks); diff != "" {
 			slices.Sort(looks)
-			if diff := cmp.Diff([]string{"came [1 70 71] 1m0s", "revoke 1", "revoke 2"}, looks); diff != "" {
+			if diff := cmp.Diff([]string{"came [1 70 71] 1m5s", "revoke 1", "revoke 2"}, looks); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		}
@@ -276,6 +277,7 @@ func TestKilledBetweenRevokeAndSave(t *testing.T) {
 	due := noon.Add(75 * time.Minute)
 	want := schedule("s", 60, unusedAt(due))
 	j := relay.Job{ID: "j", Changes: 1, Want: []relay.Action{want}, Have: []relay.Held{stands(want, 9)}}
+	due = due.Add(onItsWay)
 	d := next(&j, due, day)
 	begin(&j, d.step, due)
 	apply(&j, d.step, relay.Outcome{Verdict: relay.OK}, due, 0)
