@@ -202,10 +202,17 @@ func (a *App) announceRules(set *rules.Set) {
 		}
 		a.log.Info("trigger", "url", url, "rules", set.Rules(name), "limits", cmp.Or(set.LimitsText(name), "none"))
 		for _, l := range set.LeftOut(name) {
-			a.log.Info("this rule is left out: what it needs is not set", "trigger", name, "rule", l.Rule, "not_set", strings.Join(l.Missing, ", "))
+			why := []any{"trigger", name, "rule", l.Rule, "not_set", strings.Join(l.Missing, ", ")}
+			if l.Grants {
+				a.log.Warn(leftOutGrants, why...)
+				continue
+			}
+			a.log.Info("this rule is left out: what it needs is not set", why...)
 		}
 	}
 }
+
+const leftOutGrants = "this rule is left out: what it needs is not set; " + rules.TakesBack
 
 // open reports whether anybody may call t.
 func open(t relay.Trigger) bool {
