@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -148,13 +150,19 @@ func secretsOf(m message, env func(string) string) secrets {
 	return secrets{strings.NewReplacer(pairs...), len(all[0])}
 }
 
+var percents = regexp.MustCompile("%[0-9A-F]{2}")
+
 // addForms adds the ways in which a secret may be written in an answer.
 func addForms(forms map[string]bool, secret string) {
 	quoted, _ := json.Marshal(secret)
+	inJSON := strings.Trim(string(quoted), `"`)
 	for _, form := range []string{
-		secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret), strings.Trim(string(quoted), `"`),
+		secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret), inJSON,
+		strings.ReplaceAll(inJSON, "/", `\/`), strings.ReplaceAll(secret, "/", `\/`), // as PHP writes JSON
+		base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret)),
 	} {
 		forms[form] = true
+		forms[percents.ReplaceAllStringFunc(form, strings.ToLower)] = true // as .NET escapes
 	}
 }
 

@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -296,6 +298,9 @@ func TestSecretsStayHidden(t *testing.T) {
 		w.WriteHeader(400)
 		fmt.Fprintf(w, "%s %q %s %s %+v\n", r.RequestURI, r.URL.Path, r.URL.Query().Get("key"), r.Header.Get("X-Token"), r.Header)
 		_ = json.NewEncoder(w).Encode(map[string]any{"token": r.Header.Get("X-Token"), "path": r.URL.Path, "sign": signingKey})
+		fmt.Fprint(w, `"`, strings.ReplaceAll(r.Header.Get("X-Token"), "/", `\/`), `"`) // so PHP writes JSON
+		fmt.Fprint(w, strings.ToLower(url.QueryEscape(r.Header.Get("X-Token"))), hex.EncodeToString([]byte(r.Header.Get("X-Token"))))
+		fmt.Fprint(w, base64.StdEncoding.EncodeToString([]byte(r.Header.Get("X-Token"))))
 		fmt.Fprint(w, strings.Repeat(r.Header.Get("X-Token"), 20_000))
 	})
 	env := map[string]string{"ALL": server.URL + "/" + inPath + "?key=" + strings.ReplaceAll(canary, "&", "%26"), "TOKEN": canary, "KEY": signingKey}
@@ -306,7 +311,7 @@ func TestSecretsStayHidden(t *testing.T) {
 	if !strings.HasPrefix(out.Err.Error(), "${env.ALL} answered 400") || !strings.Contains(all, "[redacted]") {
 		t.Error(all)
 	}
-	for _, part := range []string{"c4n4ry", "T0KENpart", "B00Kpart", strings.TrimPrefix(signingKey, "whsec_"), strings.TrimPrefix(server.URL, "http://")} {
+	for _, part := range []string{"c4n4ry", hex.EncodeToString([]byte("c4n4ry")), base64.StdEncoding.EncodeToString([]byte(canary)), "T0KENpart", "B00Kpart", strings.TrimPrefix(signingKey, "whsec_"), strings.TrimPrefix(server.URL, "http://")} {
 		if strings.Contains(all, part) {
 			t.Errorf("%q is in\n%s", part, all)
 		}

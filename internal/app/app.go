@@ -83,10 +83,10 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		Describe: action.Describe, Tell: a.happenings.tell, BodyLimit: s.BodyLimit, MaxAge: cmp.Or(s.Dedup, week),
 	})
 	a.happenings.hand = in.Happened
-	a.reloader = newReloader(s, set, func(set *rules.Set) {
+	a.reloader = newReloader(s, set, func(old, set *rules.Set) {
 		in.Use(set)
 		a.announceRules(set)
-		a.announceGone(set)
+		a.announceGone(old, set)
 	})
 	a.reloader.tell = a.happenings.tell
 	a.catchup = &catchup{store: a.store, events: a.kisi.Events, hooks: a.kisi.Integrations, in: in, log: s.Log, pause: pauseFor}
@@ -202,19 +202,26 @@ func (a *App) announceRules(set *rules.Set) {
 		}
 		a.log.Info("trigger", "url", url, "rules", set.Rules(name), "limits", cmp.Or(set.LimitsText(name), "none"))
 		for _, l := range set.LeftOut(name) {
-			a.log.Info("this rule is left out: what it needs is not set", "trigger", name, "rule", l.Rule, "not_set", strings.Join(l.Missing, ", "))
+			why := []any{"trigger", name, "rule", l.Rule, "not_set", strings.Join(l.Missing, ", ")}
+			if l.Grants {
+				a.log.Warn(leftOutGrants, why...)
+				continue
+			}
+			a.log.Info("this rule is left out: what it needs is not set", why...)
 		}
 	}
 }
+
+const leftOutGrants = "this rule is left out: what it needs is not set; " + rules.TakesBack
 
 // open reports whether anybody may call t.
 func open(t relay.Trigger) bool {
 	return slices.ContainsFunc(t.Auth, func(a relay.Auth) bool { return a.Kind == "none" })
 }
 
-// announceGone tells of the triggers in use that are not in set.
-func (a *App) announceGone(set *rules.Set) {
-	for _, name := range a.reloader.inUse.Load().Triggers() {
+// announceGone tells of the triggers of old that are not in set.
+func (a *App) announceGone(old, set *rules.Set) {
+	for _, name := range old.Triggers() {
 		if !set.Has(name) {
 			a.log.Warn("this trigger is gone: what its bookings were given stays, and no message changes or cancels it", "trigger", name)
 		}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,6 +36,9 @@ var canaries = map[string]string{
 	"KISI_API_KEY":         canaryKey,
 	"KISI_PASSWORD":        canaryPassword,
 	"REDIS_PASSWORD":       "canary-redis-password",
+	"SEND_PATH":            "canary-send/path",
+	"SEND_TOKEN":           "canary-send/token&more",
+	"SEND_KEY":             "whsec_Y2FuYXJ5LXNlbmQta2V5LWNhbmFyeS1zZW5kLWtleQ==",
 }
 
 const canaryRules = `
@@ -53,6 +57,14 @@ rules:
   - name: door
     when: payload.lock != nil
     do: [{schedule: {lock_id: "${payload.lock}", starts_at: "${now()}", ends_at: "${now() + hours(1)}"}}]
+  - name: tell
+    when: payload.tell != nil
+    do:
+      - send:
+          url: ${env.SEND_HOST}/${env.SEND_PATH}?status=${payload.tell}
+          headers: {Authorization: "Bearer ${env.SEND_TOKEN}"}
+          json: ${payload}
+          sign: ${env.SEND_KEY}
   - name: broken
     when: payload.broken.deep.down
     do: [{unlock: {lock_id: 1}}]
@@ -74,6 +86,13 @@ func (p parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusInternalServerError
 	case bytes.Contains(all, []byte(`"scheduleable_id":422`)):
 		status = http.StatusUnprocessableEntity
+	case r.URL.Query().Get("status") == "cut":
+		panic(http.ErrAbortHandler)
+	case r.URL.Query().Has("status"): // what is sent elsewhere
+		if status, err = strconv.Atoi(r.URL.Query().Get("status")); err != nil {
+			status = http.StatusOK
+		}
+		w.Header().Set("Location", "https://"+r.Header.Get("Webhook-Signature")[3:10]+".example/"+r.URL.Path)
 	default:
 		p.fake.ServeHTTP(w, r)
 		return
@@ -142,7 +161,7 @@ func secretsStayIn(t *testing.T, bin string, env []string) {
 	fake := kisifake.New(kisifake.Options{Key: canaryKey, Email: "owner@example.com", Password: canaryPassword, Domain: "venue", Rate: -1})
 	kisi := httptest.NewServer(parrot{fake})
 	defer kisi.Close()
-	p := startProgram(t, bin, append(env, "KISI_URL="+kisi.URL, "DOORHOOK_REDIS="+strings.Replace(redis.url, "://", "://:"+canaries["REDIS_PASSWORD"]+"@", 1)))
+	p := startProgram(t, bin, append(env, "KISI_URL="+kisi.URL, "SEND_HOST="+kisi.URL, "DOORHOOK_REDIS="+strings.Replace(redis.url, "://", "://:"+canaries["REDIS_PASSWORD"]+"@", 1)))
 	for _, r := range canaryRequests {
 		p.ask(r)
 	}
@@ -167,7 +186,7 @@ func secretsStayIn(t *testing.T, bin string, env []string) {
 	for text, words := range map[string][]string{ // or this test shows nothing
 		p.out.String():     {"Kisi answered 500", "Kisi answered 422", "[redacted]", "goroutine 1 "},
 		p.answers.String(): {"Kisi answered 422", "[redacted]", "Not authorized"},
-		kept:               {"t:booking:b", "Kisi answered 422", "t:rule:broken:event:6"},
+		kept:               {`"env":"SEND_TOKEN"`, "Bearer [redacted]", "${env.SEND_HOST}", "t:booking:b", "Kisi answered 422", "t:rule:broken:event:6"},
 	} {
 		for _, word := range words {
 			if !strings.Contains(text, word) {
@@ -232,9 +251,16 @@ var canaryRequests = []canaryRequest{
 	{"a query parameter", "POST", "/hooks/t?key=" + canaries["QUERY_TOKEN"], [2]string{}, `{"event":4,"lock":22281}`, 200},
 	{"a dry run", "POST", "/hooks/t?dry_run=1&key=" + canaries["QUERY_TOKEN"], [2]string{}, `{"event":5,"lock":22281}`, 200},
 	{"a rule that fails", "POST", "/hooks/t", withBearer, `{"event":6,"lock":22281,"broken":{}}`, 200},
-	{"all rules fail", "POST", "/hooks/t?key=" + canaries["QUERY_TOKEN"], [2]string{}, `{"event":7,"lock":{},"broken":{}}`, 422},
+	{"all rules fail", "POST", "/hooks/t?key=" + canaries["QUERY_TOKEN"], [2]string{}, `{"event":7,"lock":{},"tell":{},"broken":{}}`, 422},
 	{"Kisi says no", "POST", "/hooks/t?wait=20", withBearer, `{"event":8,"lock":422}`, 200},
 	{"Kisi breaks", "POST", "/hooks/t?wait=2", withBearer, `{"event":9,"lock":500}`, 200},
+	{"sent on", "POST", "/hooks/t?wait=20", withBearer, `{"event":20,"tell":200}`, 200},
+	{"sent on to who says no", "POST", "/hooks/t?wait=20", withBearer, `{"event":21,"tell":422}`, 200},
+	{"sent on to who breaks", "POST", "/hooks/t?wait=2", withBearer, `{"event":22,"tell":500}`, 200},
+	{"sent on to who points elsewhere", "POST", "/hooks/t?wait=2", withBearer, `{"event":23,"tell":302}`, 200},
+	{"sent on to who hangs up", "POST", "/hooks/t?wait=2", withBearer, `{"event":24,"tell":"cut"}`, 200},
+	{"sent on, a dry run", "POST", "/hooks/t?dry_run=1", withBearer, `{"event":25,"tell":200}`, 200},
+	{"who names a secret", "POST", "/hooks/t?wait=2", withBearer, `{"event":26,"tell":"${env.SEND_TOKEN}","env":"SEND_TOKEN"}`, 200},
 	{"nobody", "POST", "/hooks/t", [2]string{}, `{}`, 401},
 	{"nearly", "POST", "/hooks/t", [2]string{"Authorization", "Bearer " + canaryToken + "x"}, `{}`, 401},
 	{"in the wrong place", "POST", "/hooks/t?key=" + canaryToken, [2]string{"X-Door", canaryToken}, `{}`, 401},
@@ -322,7 +348,7 @@ func programFor(t *testing.T, bin string, env []string) (*exec.Cmd, *safeBuffer)
 		t.Fatal(err)
 	}
 	cmd := exec.Command(bin, "serve")
-	cmd.Env = []string{"DOORHOOK_LISTEN=127.0.0.1:0", "DOORHOOK_RULES=" + dir, "KISI_RATE=1000"}
+	cmd.Env = []string{"DOORHOOK_LISTEN=127.0.0.1:0", "DOORHOOK_RULES=" + dir, "KISI_RATE=1000", "DOORHOOK_SEND_ALLOW=127.0.0.0/8", "SEND_HOST=http://127.0.0.1:1"}
 	for name, value := range canaries {
 		if !strings.HasPrefix(name, "KISI_") {
 			cmd.Env = append(cmd.Env, name+"="+value)
@@ -356,7 +382,7 @@ func startProgram(t *testing.T, bin string, env []string) *program {
 // commands runs those that look into Redis by themselves. What they print belongs to
 // what the program prints; they may fail.
 func (p *program) commands() {
-	for _, args := range [][]string{{"jobs", "list"}, {"jobs", "show", "t:booking:b"}, {"events"}, {"dead", "--json"}, {"doctor"}, {"doctor", "--json"}} {
+	for _, args := range [][]string{{"jobs", "list"}, {"jobs", "show", "t:booking:b"}, {"events"}, {"dead", "--json"}, {"doctor"}, {"doctor", "--json"}, {"check"}, {"explain", "--event", "21"}, {"jobs", "show", "t:event:21", "--json"}} {
 		cmd := exec.Command(p.cmd.Path, args...)
 		cmd.Env, cmd.Stdout, cmd.Stderr = p.cmd.Env, p.out, p.out
 		_ = cmd.Run()

@@ -30,7 +30,7 @@ const remindPause = time.Hour
 type reloader struct {
 	load func() (*rules.Set, error)
 	fsys fs.FS
-	use  func(*rules.Set)
+	use  func(old, set *rules.Set)
 	log  *slog.Logger
 	tell func(relay.Happening)
 
@@ -40,7 +40,7 @@ type reloader struct {
 }
 
 // newReloader begins with the rules that are in use.
-func newReloader(s Settings, set *rules.Set, use func(*rules.Set)) *reloader {
+func newReloader(s Settings, set *rules.Set, use func(old, set *rules.Set)) *reloader {
 	r := &reloader{
 		load: func() (*rules.Set, error) { return rules.Load(s.Rules, s.RulesDir, s.Getenv) },
 		fsys: s.Rules, use: use, log: s.Log, tell: func(relay.Happening) {}, seen: set.Revision(), judged: set.Revision(),
@@ -99,8 +99,8 @@ func (r *reloader) look(ctx context.Context) {
 		r.refuse(ctx, err)
 		return
 	}
-	r.use(set)
-	r.inUse.Store(set)
+	old := r.inUse.Swap(set) // first: what the new rules send may name variables that they alone know
+	r.use(old, set)
 }
 
 // unreadable stands for what the files say when that is not known.

@@ -87,7 +87,13 @@ func TestReloader(t *testing.T) {
 			t.Fatal(err)
 		}
 		var loaded atomic.Int64
-		r := newReloader(s, set, func(*rules.Set) { loaded.Add(1) })
+		var r *reloader
+		r = newReloader(s, set, func(_, now *rules.Set) {
+			loaded.Add(1)
+			if r.inUse.Load() != now {
+				t.Error("events are planned by rules whose variables no message gets")
+			}
+		})
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { r.watch(ctx, nil) })
@@ -124,7 +130,7 @@ func TestReloaderLooksOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newReloader(s, set, func(*rules.Set) {})
+		r := newReloader(s, set, func(_, _ *rules.Set) {})
 		var fails atomic.Bool
 		fails.Store(true)
 		load := r.load
@@ -220,7 +226,7 @@ func TestReloaderWaitsForTheWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		var used []int
-		r := newReloader(s, set, func(s *rules.Set) { used = append(used, s.Rules("t")) })
+		r := newReloader(s, set, func(_, s *rules.Set) { used = append(used, s.Rules("t")) })
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { r.watch(ctx, nil) })

@@ -24,7 +24,7 @@ func TestOwnTriggerIsAnnounced(t *testing.T) {
 	var log bytes.Buffer
 	_, s := askFake(t, kisifake.Options{})
 	s.Rules = fstest.MapFS{
-		"a.yaml": {Data: []byte("trigger: a\nauth: {none: true}\n")},
+		"a.yaml": {Data: []byte("trigger: a\nauth: {none: true}\nrules:\n  - {name: link, needs: [SPARE], do: [{group_link: {group_id: 1}}]}\n")},
 		"d.yaml": {Data: []byte("trigger: doorhook\nrules:\n  - {name: alert, needs: [ALERT_URL], do: [{send: {url: \"${env.ALERT_URL}\"}}]}\n")},
 	}
 	s.RulesDir, s.Listen, s.Log, s.Getenv = "rules", "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)), func(string) string { return "" }
@@ -37,6 +37,7 @@ func TestOwnTriggerIsAnnounced(t *testing.T) {
 	}
 	for _, want := range []string{
 		`level=INFO msg="this rule is left out: what it needs is not set" trigger=doorhook rule=alert not_set=ALERT_URL`,
+		`level=WARN msg="this rule is left out: what it needs is not set; what it has given is taken back with the next message about each booking" trigger=a rule=link not_set=SPARE`,
 		`level=INFO msg=trigger url="none: it tells of what happens to doorhook itself" rules=0`,
 		`level=WARN msg="anybody may call this trigger: its auth is none" trigger=a`,
 	} {

@@ -23,6 +23,9 @@ func Event(req Request, t relay.Trigger, id string, at time.Time) (relay.Event, 
 		ev.Payload = payload
 		return asKisi(ev, payload), err
 	}
+	if bySignature(t.Auth, req, at) {
+		query = nil // which nobody signed
+	}
 	ev.Payload, err = read(req, query)
 	return ev, err
 }
@@ -59,11 +62,22 @@ func visibleHeaders(header map[string][]string, t relay.Trigger) map[string]any 
 	return out
 }
 
-// secret reports whether one of values is a secret of auths: a sender that moved it
-// to another place may have left it in the old one too.
+// longSecret is how long a secret has to be, in bytes, to be looked for inside of other
+// texts: shorter ones are words.
+const longSecret = 8
+
+// secret reports whether one of values is a secret of auths, or has one in it: a sender
+// that moved it to another place may have left it in the old one too, and proxies put
+// whole addresses into headers.
 func secret(auths []relay.Auth, values []string) bool {
-	return slices.ContainsFunc(auths, func(a relay.Auth) bool {
-		return a.Secret != "" && slices.Contains(values, a.Secret.Reveal())
+	return slices.ContainsFunc(values, func(value string) bool {
+		path, _ := url.PathUnescape(value)
+		query, _ := url.QueryUnescape(value)
+		return slices.ContainsFunc(auths, func(a relay.Auth) bool {
+			s := a.Secret.Reveal()
+			return s != "" && value == s || len(s) >= longSecret &&
+				(strings.Contains(value, s) || strings.Contains(path, s) || strings.Contains(query, s))
+		})
 	})
 }
 

@@ -51,6 +51,12 @@ func signs(auths []relay.Auth, req Request, now time.Time) bool {
 	})
 }
 
+// bySignature reports whether nothing but a signature can have let req in.
+func bySignature(auths []relay.Auth, req Request, now time.Time) bool {
+	others := slices.DeleteFunc(slices.Clone(auths), func(a relay.Auth) bool { return a.Kind == "hmac" })
+	return len(others) < len(auths) && !authorised(others, req, now)
+}
+
 // before is what is signed in front of the body.
 func (s signature) before(scheme string) []byte {
 	switch scheme {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"doorhook/internal/relay"
@@ -290,4 +292,26 @@ func FuzzSigned(f *testing.F) {
 			t.Fatal("what is right was refused")
 		}
 	})
+}
+
+// TestWhatIsNotSignedIsNoPayload is somebody who got hold of a signed request, and sends
+// it again with more in its address.
+func TestWhatIsNotSignedIsNoPayload(t *testing.T) {
+	trigger := relay.Trigger{Name: "t", From: "json", Auth: []relay.Auth{
+		{Kind: "hmac", Secret: "key", HMAC: relay.HMAC{Header: "X-Signature", Scheme: relay.SignsBody}}, {Kind: "bearer", Secret: "s3cret-token"},
+	}}
+	req := Request{ContentType: "application/json", Body: []byte(`{"a":1}`), Query: url.Values{"lock": {"7"}}, Header: http.Header{}}
+	for bearer, want := range map[string]dict{"": {"a": 1}, "Bearer s3cret-token": {"a": 1, "lock": "7"}} {
+		req.Header["Authorization"] = []string{bearer}
+		ev, err := Event(req, trigger, "1", noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(any(want), ev.Payload); diff != "" {
+			t.Errorf("%q: %s", bearer, diff)
+		}
+		if diff := cmp.Diff(dict{"lock": "7"}, ev.Query); diff != "" {
+			t.Errorf("%q: %s", bearer, diff)
+		}
+	}
 }

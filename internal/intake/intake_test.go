@@ -341,6 +341,29 @@ func TestEventKeepsNoCredentials(t *testing.T) {
 	}
 }
 
+// TestSecretInAnAddress is a proxy that puts the whole address into a header.
+func TestSecretInAnAddress(t *testing.T) {
+	const token = "s3cret/token+for=doors"
+	trigger := open("skedda")
+	trigger.Auth = []relay.Auth{{Kind: "query", Name: "token", Secret: token}}
+	req := jsonRequest(`{}`)
+	req.Query = url.Values{"token": {token}, "back": {"/hooks/skedda?token=" + token}}
+	req.Header = map[string][]string{
+		"X-Forwarded-Uri": {"/hooks/skedda?token=" + url.QueryEscape(token)}, "X-Original-Url": {"https://doors.example/hooks/skedda?a=1&token=" + token},
+		"Referer": {"https://doors.example/?token=s3cret/token%2Bfor=doors"}, "X-Request-Id": {"1"},
+	}
+	ev, err := Event(req, trigger, "1", noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"X-Request-Id": "1"}, ev.Headers); diff != "" {
+		t.Error(diff)
+	}
+	if len(ev.Query) > 0 {
+		t.Errorf("it sees %v", ev.Query)
+	}
+}
+
 // A swap between auth and plan would apply one set's rules to another set's callers.
 func TestOneRulebookServesAWholeRequest(t *testing.T) {
 	var first, second relay.Event

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"doorhook/internal/relay"
@@ -76,11 +77,16 @@ func likeWebhook(event map[string]any) {
 	}
 }
 
+// maxID is the longest identity that the rules take an event to have, in bytes.
+const maxID = 1024
+
 // asKisi gives ev the identity and the time that Kisi gave it: an unlock that is asked for
 // is late by when something happened, not by when it was heard of.
 func asKisi(ev relay.Event, payload map[string]any) relay.Event {
 	id, _ := payload["uuid"].(string)
-	ev.ID = cmp.Or(id, ev.ID)
+	if id = strings.TrimSpace(id); len(id) <= maxID {
+		ev.ID = cmp.Or(id, ev.ID)
+	}
 	text, _ := payload["created_at"].(string)
 	if at, err := time.Parse(time.RFC3339, text); err == nil && at.Before(ev.ReceivedAt) {
 		ev.ReceivedAt = at.UTC()

@@ -64,6 +64,9 @@ func TestKisiEvent(t *testing.T) {
 		{name: "all of it null", body: `{"uuid":"u","type":"t","object":null,"success":null,"created_at":null}`, id: "u", fields: dict{"created_at": nil}},
 		{name: "a minute ago", body: `{"uuid":"u","created_at":"2026-03-01T12:59:00.5+01:00"}`, id: "u", at: noon.Add(-59500 * time.Millisecond)},
 		{name: "in an hour", body: `{"uuid":"u","created_at":"2026-03-01T13:00:00Z"}`, id: "u"},
+		{name: "a uuid with space around it", body: `{"uuid":" u "}`, id: "u"},
+		{name: "a uuid of space", body: `{"uuid":"  "}`, id: "evt_drawn"},
+		{name: "a uuid that is too long", body: `{"uuid":"` + strings.Repeat("u", 1025) + `"}`, id: "evt_drawn"},
 		{name: "at no time", body: `{"uuid":"u","created_at":"yesterday"}`, id: "u"},
 		{
 			name: "of an event set", id: "u",

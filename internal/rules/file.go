@@ -210,7 +210,7 @@ func (fl *fileLoader) rules() {
 		}
 		names[r.name] = r.node.Line
 		if len(r.missing) > 0 {
-			fl.f.leftOut = append(fl.f.leftOut, LeftOut{r.name, fl.src.where(r.node, 0), r.missing})
+			fl.f.leftOut = append(fl.f.leftOut, LeftOut{r.name, fl.src.where(r.node, 0), r.missing, r.grants()})
 			fl.f.spare = append(fl.f.spare, r)
 			continue
 		}
@@ -269,6 +269,11 @@ func (fl *fileLoader) rule(n *yaml.Node) *rule {
 		fl.unusedOf(e, r)
 	}
 	return r
+}
+
+// grants reports whether the rule gives what can be taken back.
+func (ru *rule) grants() bool {
+	return slices.ContainsFunc(ru.do, func(x *effect) bool { return x.kind != relay.Send && x.kind != relay.Unlock })
 }
 
 // gives refuses an expression that surely gives something else than its key takes.

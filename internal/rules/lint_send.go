@@ -13,8 +13,8 @@ func (rl *ruleLint) leads(x *effect) {
 		return
 	}
 	begin, all := v.known()
-	_, host, _ := strings.Cut(begin.String(), "://")
-	if e := v.first(); !all && host == "" && !begin.Secret() && rl.flow.expression(e).other {
+	_, host, scheme := strings.Cut(begin.String(), "://")
+	if e := v.first(); !all && host == "" && (scheme || !begin.Secret()) && rl.flow.expression(e).other {
 		rl.say(e.start().errorf("an event says where this is sent, and a secret goes there with it: take the host from a table, or write it out"))
 	}
 }

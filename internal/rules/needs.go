@@ -16,7 +16,13 @@ type LeftOut struct {
 	Rule    string   `json:"rule"`
 	Where   string   `json:"where"`   // file:line:column
 	Missing []string `json:"missing"` // the variables
+	// Grants says that the rule gives access: what a booking has from it is taken back
+	// with the next message about it, as if the rule were gone.
+	Grants bool `json:"grants,omitempty"`
 }
+
+// TakesBack is what becomes of what a rule that is left out has given.
+const TakesBack = "what it has given is taken back with the next message about each booking"
 
 // String is the rule and why: alert to Slack (ALERT_URL is not set).
 func (l LeftOut) String() string {
@@ -24,7 +30,11 @@ func (l LeftOut) String() string {
 	if len(l.Missing) > 1 {
 		verb = "are"
 	}
-	return fmt.Sprintf("%s (%s %s not set)", l.Rule, strings.Join(l.Missing, " and "), verb)
+	more := ""
+	if l.Grants {
+		more = "; " + TakesBack
+	}
+	return fmt.Sprintf("%s (%s %s not set%s)", l.Rule, strings.Join(l.Missing, " and "), verb, more)
 }
 
 // LeftOut are the rules of a trigger that are not in use, in the order of the file.

@@ -174,7 +174,7 @@ func TestExplainSends(t *testing.T) {
 		if who := x.Lets[0]; who.Later != tt.want.Later || who.Unused != tt.want.Unused || who.Text != tt.want.Text {
 			t.Errorf("%s: %+v", tt.actor, who)
 		}
-		if diff := cmp.Diff([]LeftOut{{"alert", "rules/t.yaml:18:11", []string{"NOT_SET"}}}, x.LeftOut); diff != "" {
+		if diff := cmp.Diff([]LeftOut{{"alert", "rules/t.yaml:18:11", []string{"NOT_SET"}, false}}, x.LeftOut); diff != "" {
 			t.Error(diff)
 		}
 		whole, err := json.Marshal(x)

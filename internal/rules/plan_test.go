@@ -104,7 +104,7 @@ func testEnv(name string) string {
 		"TOKEN": "s3cret-token", "KISI_WEBHOOK_KEY": "s3cret-key", "EVENTS_URL": "https://events.example/s3cret", "DOORHOOK_TOKEN": "s3cret-token",
 		"ALERT_URL": " https://hooks.example/T1/s3cret\n", "ALERT_KEY": "whsec_czNjcmV0LXMzY3JldC1zM2NyZXQtczNjcmV0",
 		"NO_URL": "ftp://s3cret", "USER_URL": "https://u:s3cret@hooks.example/", "BARE_URL": "https://s3cret.example", "SPACE_URL": "https://hooks.example/s3cret x",
-		"NO_KEY": "s3cret", "SHORT_KEY": "czNjcmV0", "BREAK": "s3cret\r\nX: s3cret", "BLANK": " ", "SPACED": "s3cret token",
+		"NO_KEY": "s3cret", "SHORT_KEY": "czNjcmV0", "BREAK": "s3cret\r\nX: s3cret", "BLANK": " ", "SCHEME": "https", "SPACED": "s3cret token",
 	}[name]
 }
 

@@ -249,6 +249,9 @@ func (fl *fileLoader) signingKey(n *yaml.Node, what string) *value {
 	found, _ := spans(text)
 	if len(found) != 1 || strings.TrimSpace(text) != "${"+found[0].inner+"}" || envRef.FindStringSubmatch(found[0].inner) == nil {
 		fl.errorf(n, "%s takes ${env.NAME} and nothing else: a key does not belong into a file", what)
+		if !harmless(text) {
+			fl.src.hide(fl.errs[len(fl.errs)-1:], n.Line, lastLine(n))
+		}
 		return nil
 	}
 	name := envRef.FindStringSubmatch(found[0].inner)[1]

@@ -114,13 +114,16 @@ rules:
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if diff := cmp.Diff([]LeftOut{{"b", "rules/t.yaml:6:12", []string{"LEFT"}}}, set.LeftOut("t")); diff != "" {
+	if diff := cmp.Diff([]LeftOut{{"b", "rules/t.yaml:6:12", []string{"LEFT"}, false}}, set.LeftOut("t")); diff != "" {
 		t.Error(diff)
 	}
 	if got := set.LeftOut("t")[0].String(); got != "b (LEFT is not set)" || set.Rules("t") != 1 || slices.Contains(set.RuleNames("t"), "b") {
 		t.Errorf("%s, %d rules", got, set.Rules("t"))
 	}
 	if got := (LeftOut{Rule: "c", Missing: []string{"A", "B"}}).String(); got != "c (A and B are not set)" {
+		t.Error(got)
+	}
+	if got := (LeftOut{Rule: "c", Missing: []string{"A"}, Grants: true}).String(); got != "c (A is not set; what it has given is taken back with the next message about each booking)" {
 		t.Error(got)
 	}
 }

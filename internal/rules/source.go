@@ -107,6 +107,9 @@ func (s *source) errorf(line, col int, format string, args ...any) *Error {
 	if rs := []rune(text[:min(len(text), 4*longestLine)]); len(rs) > longestLine {
 		text = string(rs[:longestLine]) // no message is as long as a file on one line
 	}
+	if s.secret(line) && !harmless(text) {
+		text = ""
+	}
 	return &Error{File: s.name, Line: line, Col: col, Message: fmt.Sprintf(format, args...), Source: text}
 }
 
@@ -114,10 +117,20 @@ const longestLine = 400
 
 var (
 	references = regexp.MustCompile(`\$\{[^}]*\}`)
-	names      = regexp.MustCompile(`[\w-]+\s*:`)
+	names      = regexp.MustCompile(`[\w-]+\s*:(\s+true\b)?`)
 	words      = regexp.MustCompile(`\w`)
+	topLine    = regexp.MustCompile(`^[^\s#-]`)
+	secretLine = regexp.MustCompile(`(?i)^["']?(auth|alias)`)
 	authLine   = regexp.MustCompile(`^\s*(-\s*)?(auth|bearer|basic|header|query|hmac|secret|alias)\s*:`)
 )
+
+// secret reports whether a line belongs to a key such as auth: or alias:, as far as the
+// text tells: the file may be no YAML.
+func (s *source) secret(line int) bool {
+	for ; line > 1 && !topLine.MatchString(s.line(line)); line-- {
+	}
+	return secretLine.MatchString(s.line(line))
+}
 
 // harmless reports whether a line of auth: shows nothing but names and ${…}, and so
 // no secret that somebody wrote into the file.
