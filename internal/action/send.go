@@ -81,7 +81,11 @@ func (s *send) create(ctx context.Context, a relay.Action) relay.Outcome {
 	defer cancel()
 	p, err := s.pack(limited, m, a.Message)
 	if err != nil {
-		return rejected(fmt.Errorf("%s: %w", m.receiver(), err))
+		out := rejected(fmt.Errorf("%s: %w", m.receiver(), err))
+		if errors.Is(err, relay.ErrUnset) { // another process, with newer rules, may have it
+			out.Verdict = relay.Retry
+		}
+		return out
 	}
 	leave, busy := s.receivers.enter(p.req.URL.Host)
 	if busy != nil {

@@ -3,9 +3,13 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
+
+// ErrUnset says that a text has a secret in it that nobody has given.
+var ErrUnset = errors.New("is not set, or empty")
 
 // Text is a text that may have secrets in it. It holds their names alone, so that it can
 // be kept and shown: a secret is put in when the text is used, and by nobody else.
@@ -52,7 +56,7 @@ func (t Text) Reveal(getenv func(string) string) (Secret, error) {
 		}
 		v := strings.TrimSpace(getenv(p.Env))
 		if v == "" {
-			return "", fmt.Errorf("the environment variable %s is not set, or empty", p.Env)
+			return "", fmt.Errorf("the environment variable %s %w", p.Env, ErrUnset)
 		}
 		b.WriteString(v)
 	}

@@ -25,7 +25,7 @@ var unseen = regexp.MustCompile(strings.Join([]string{
 	`anchors and aliases|this cannot be a key|stands here twice|one document|file is empty`, // YAML itself
 	`environment variable`, // the environment
 	`is no address|an alias|address of a web server|an address has|another host`, // what an address is made of
-	`already|name of the one in line|counts from the beginning of the window`,                                            // what stands elsewhere
+	`already|name of the one in line|counts from the beginning of the window`,    // what stands elsewhere
 }, "|"))
 
 // TestSchemaAgrees holds the schema to the loader: what the schema refuses the

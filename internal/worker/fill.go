@@ -37,8 +37,12 @@ func (w *Worker) fill(ctx context.Context, a relay.Action) (relay.Action, relay.
 		return a, relay.Outcome{Verdict: relay.Rejected, Err: errFill}
 	}
 	filled, err := w.opts.Fill(ctx, a, person)
-	if err != nil {
-		return a, relay.Outcome{Verdict: relay.Rejected, Err: fmt.Errorf("%w: %w", errFill, err)}
+	if err == nil {
+		return filled, out
 	}
-	return filled, out
+	out = relay.Outcome{Verdict: relay.Retry, Err: fmt.Errorf("%w: %w", errFill, err)}
+	if _, ok := errors.AsType[relay.Problem](err); ok { // else the rule is gone, or not here yet: another process may have it
+		out.Verdict = relay.Rejected
+	}
+	return a, out
 }

@@ -62,7 +62,10 @@ func TestFill(t *testing.T) {
 		return a, nil
 	}
 	broken := func(_ context.Context, a relay.Action, _ *relay.Person) (relay.Action, error) {
-		return a, errors.New("t.yaml:3:7: no")
+		return a, relay.Problem{Where: "t.yaml:3:7", Message: "no"}
+	}
+	elsewhere := func(_ context.Context, a relay.Action, _ *relay.Person) (relay.Action, error) {
+		return a, errors.New("the rule is gone")
 	}
 	tests := []struct {
 		name   string
@@ -79,6 +82,7 @@ func TestFill(t *testing.T) {
 		{"Kisi is down", says(relay.Untried), fill, "", relay.Waiting, "", "Kisi says untried"},
 		{"Kisi does not tell", says(relay.Rejected), fill, "", relay.Dead, relay.ByKisi, "ask Kisi who is behind the event: Kisi says rejected"},
 		{"the rule fails", known, broken, "", relay.Dead, relay.ByRule, "t.yaml:3:7: no"},
+		{"the rule is not here, and may be in another process", known, elsewhere, "", relay.Retrying, "", "the rule is gone"},
 		{"nobody can fill it", known, nil, "", relay.Dead, relay.ByRule, "cannot be computed"},
 	}
 	for _, tt := range tests {
