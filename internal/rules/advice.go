@@ -24,6 +24,9 @@ var elsewhere = map[string]string{
 	"dateadd": "add_days", "adddays": "add_days", "dayofweek": "weekday",
 }
 
+// shouted is how people write the names of environment variables, and nothing else.
+var shouted = regexp.MustCompile(`^[A-Z][A-Z0-9]*_[A-Z0-9_]*$|^[A-Z]{3,}$`)
+
 // unknown is what to say of a name that stands at rune at of an expression.
 func (sc scope) unknown(name, text string, at int) string {
 	if blocked(name) {
@@ -43,6 +46,9 @@ func (sc scope) unknown(name, text string, at int) string {
 	}
 	if there := cmp.Or(elsewhere[name], elsewhere[strings.ToLower(name)]); there != "" {
 		return fmt.Sprintf("unknown name %s; here it is %s", name, there)
+	}
+	if shouted.MatchString(name) {
+		return fmt.Sprintf("unknown name %s: a variable of the environment is written ${env.%s}, and may stand only in auth:, and in url:, headers: and sign: of send", name, name)
 	}
 	if hint := didYouMean(name, sc.names()); hint != "" {
 		return "unknown name " + name + hint

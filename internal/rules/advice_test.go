@@ -25,6 +25,7 @@ func TestAdvice(t *testing.T) {
 		{`payload.booking-id`, 17, `unknown name id: the - before it is a minus; a field with a - in its name is read as payload["booking-id"]`},
 		{`length(payload.a)`, 1, `unknown name length; here it is len`},
 		{`size(payload.a)`, 1, `unknown name size; here it is len`},
+		{`DOORHOOK_TOKEN`, 1, `unknown name DOORHOOK_TOKEN: a variable of the environment is written ${env.DOORHOOK_TOKEN}, and may stand only in auth:, and in url:, headers: and sign: of send`},
 		{`emial == 3`, 1, `unknown name emial; did you mean "email"?`},
 		{`status == "x"`, 1, `unknown name status: what was sent is in payload, as payload.status`},
 		{`payload["a"`, 8, `this [ is never closed`},

@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -150,7 +151,11 @@ func (l *loader) entries(n *yaml.Node, what string, known []string) []entry {
 		}
 		at[key.Value] = key.Line
 		if known != nil && !slices.Contains(known, key.Value) {
-			l.errorf(key, `%s has no key "%s"%s`, what, key.Value, orList(key.Value, known))
+			name := fmt.Sprintf(`has no key "%s"`, key.Value)
+			if what == "auth" && !kindName.MatchString(key.Value) { // it may be the secret itself
+				name = "has no such key"
+			}
+			l.errorf(key, "%s %s%s", what, name, orList(key.Value, known))
 			continue
 		}
 		if l.aliased(val) {
@@ -343,6 +348,8 @@ func (l *loader) data(n *yaml.Node, what string) any {
 	}
 	return plainOf(n, text)
 }
+
+var kindName = regexp.MustCompile(`^[a-z_]{1,20}$`) // of a way in, or what was meant to be one
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
