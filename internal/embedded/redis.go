@@ -85,7 +85,7 @@ func (r *Redis) Dial() (net.Conn, error) {
 		return nil, errClosed
 	}
 	near, far := net.Pipe()
-	s := &served{Conn: far, ended: make(chan struct{})}
+	s := serve(far)
 	r.srv.ServeConn(s)
 	return conn{near, s.ended}, nil
 }
@@ -102,18 +102,6 @@ func (c conn) Close() error {
 	err := c.Conn.Close()
 	<-c.ended
 	return err
-}
-
-// served is the other end, which miniredis closes after the last command.
-type served struct {
-	net.Conn
-	ended chan struct{}
-	once  sync.Once
-}
-
-func (s *served) Close() error {
-	s.once.Do(func() { close(s.ended) })
-	return s.Conn.Close()
 }
 
 // Do runs call, which sends one command that may write, and comes back when it has

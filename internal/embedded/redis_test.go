@@ -553,6 +553,26 @@ func TestLostPatience(t *testing.T) {
 	}
 }
 
+// TestManyAtOnce sends more commands than any buffer holds before it reads an answer.
+func TestManyAtOnce(t *testing.T) {
+	b := newBed(t)
+	if err := b.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var many []byte
+	for range 5000 {
+		many = appendCommand(many, "ECHO", strings.Repeat("x", 50))
+	}
+	if _, err := b.Write(many); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5000 {
+		if reply, err := server.ParseReply(b.redisClient.r); err != nil {
+			t.Fatalf("answer %d: %v, %v", i, reply, err)
+		}
+	}
+}
+
 // TestOutside writes without a Do, which costs no disk.
 func TestOutside(t *testing.T) {
 	b := newBed(t)
