@@ -76,7 +76,7 @@ func (c *catchup) oldest() time.Time {
 func (c *catchup) check(since time.Time) error {
 	if oldest := c.oldest(); since.Before(oldest) {
 		return fmt.Errorf("%w: what happened before %s may have been accepted and forgotten, and would be taken for new: "+
-			"the dedup window is %s (DOORHOOK_DEDUP), and an hour of it is left out", relay.ErrTooFarBack, oldest.Format(time.RFC3339), c.store.DedupWindow())
+			"the dedup window is %s (DOORHOOK_DEDUP), and an hour of it is left out", relay.ErrTooFarBack, oldest.Format(time.RFC3339), rules.Length(c.store.DedupWindow()))
 	}
 	return nil
 }
@@ -292,6 +292,11 @@ func (o *Operator) Catchup(ctx context.Context, since time.Time, trigger string)
 	if len(triggers) == 0 {
 		return nil, relay.ErrNotKisi
 	}
+	if o.inUse == nil {
+		if err := whole(set, triggers); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(relay.WithPriority(ctx, relay.Whenever), longestRun)
 	defer cancel()
 	out := []relay.CaughtUp{}
@@ -306,6 +311,19 @@ func (o *Operator) Catchup(ctx context.Context, since time.Time, trigger string)
 		out = append(out, got)
 	}
 	return out, nil
+}
+
+// whole refuses rules of which one is left out, as may be in a shell where less is set
+// than where serve runs. What is taken in without that rule is known from then on, so the
+// rule would never see it.
+func whole(set *rules.Set, triggers []string) error {
+	for _, trigger := range triggers {
+		if left := set.LeftOut(trigger); len(left) > 0 {
+			return fmt.Errorf("trigger %s: nothing was taken in, since a rule is left out here that would never see it: %s; "+
+				"set what serve has, or ask the doorhook that runs (DOORHOOK_URL)", trigger, left[0])
+		}
+	}
+	return nil
 }
 
 // catchup uses what the doorhook that runs has, or makes what it takes.

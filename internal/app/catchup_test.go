@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"doorhook/internal/intake"
@@ -125,7 +127,7 @@ func TestCatchingUpNotTooFar(t *testing.T) {
 		const week = 7 * 24 * time.Hour
 		w.happened(map[string]time.Duration{"forgotten": week - 30*time.Minute, "known": week - 90*time.Minute})
 		c := w.catchup(in)
-		if err := c.check(time.Now().Add(-week)); !errors.Is(err, relay.ErrTooFarBack) || !strings.Contains(err.Error(), "DOORHOOK_DEDUP") {
+		if err := c.check(time.Now().Add(-week)); !errors.Is(err, relay.ErrTooFarBack) || !strings.Contains(err.Error(), "window is 7d (DOORHOOK_DEDUP)") {
 			t.Errorf("a week: %v", err)
 		}
 		if err := c.check(time.Now().Add(-week + time.Hour)); err != nil {
@@ -138,6 +140,45 @@ func TestCatchingUpNotTooFar(t *testing.T) {
 			t.Error("it was not said")
 		}
 	})
+}
+
+// TestCatchingUpWithAllRules takes nothing in, straight at Redis, that a rule which is left
+// out there would never see.
+func TestCatchingUpWithAllRules(t *testing.T) {
+	fake := kisifake.New(kisifake.Options{Rate: -1})
+	url, err := fake.Start("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Close()
+	fake.AddEvent(kisifake.Event{UUID: "lost", ObjectID: 22281, At: time.Now().Add(-time.Minute)})
+	const text = `
+trigger: kisi
+from: kisi
+auth: [{hmac: "kisi:${env.KEY}"}]
+rules:
+  - name: hand on
+    needs: EVENTS_URL
+    do:
+      - send: {url: "${env.EVENTS_URL}", json: "${payload}"}
+`
+	env := map[string]string{"KEY": "key"}
+	op, err := Operate(t.Context(), Settings{
+		Redis: "redis://" + miniredis.RunT(t).Addr(), Rules: fstest.MapFS{"t.yaml": {Data: []byte(text)}}, RulesDir: "rules",
+		Getenv: func(name string) string { return env[name] }, Kisi: Kisi{URL: url, APIKey: kisifake.DefaultKey, Rate: -1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer op.Close()
+	got, err := op.Catchup(t.Context(), time.Now().Add(-time.Hour), "")
+	if err == nil || !strings.Contains(err.Error(), "hand on (EVENTS_URL is not set)") {
+		t.Errorf("without the variable: %+v, %v", got, err)
+	}
+	env["EVENTS_URL"] = "https://hooks.example.com/x"
+	if got, err = op.Catchup(t.Context(), time.Now().Add(-time.Hour), ""); err != nil || len(got) != 1 || got[0].New != 1 {
+		t.Errorf("with it: %+v, %v", got, err)
+	}
 }
 
 // TestCatchingUpWithMany holds a bounded number of events and keeps their order.

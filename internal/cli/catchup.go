@@ -57,12 +57,16 @@ func (m moment) since(now time.Time) time.Time {
 
 // Run catches up.
 func (c catchupCmd) Run(ctx context.Context, env Env) error {
+	since := c.Since.since(time.Now())
+	if time.Now().Before(since) {
+		return usageError("--since: " + toSecond(since) + " has not come yet")
+	}
 	s := c.kisiFlags.add(c.rulesFlag.add(c.keepFlags.add(c.settings()), env), env)
 	failed := 0
 	err := listing[relay.CaughtUp]{
 		name: "caught_up", empty: "no trigger is called by Kisi",
 		get: func(op operator) ([]relay.CaughtUp, error) {
-			all, err := op.Catchup(ctx, c.Since.since(time.Now()), c.Trigger)
+			all, err := op.Catchup(ctx, since, c.Trigger)
 			for _, one := range all {
 				failed += one.Failed
 			}

@@ -306,7 +306,7 @@ func TestCatchup(t *testing.T) {
 			t.Errorf("%s: %+v", kind, got)
 		}
 	}
-	for _, since := range []string{"yesterday", "-1h", "2026-10-09", ""} {
+	for _, since := range []string{"yesterday", "-1h", "2026-10-09", "2999-01-01T00:00:00Z", ""} {
 		if got := s.command(t, "catchup", "--since", since); got.code != 2 {
 			t.Errorf("since %q: %+v", since, got)
 		}
