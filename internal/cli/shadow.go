@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
@@ -62,7 +63,7 @@ func (c shadowCmd) Run(ctx context.Context, env Env) error {
 	}
 	defer op.Close()
 	out := shadowed{Old: c.Rules, New: c.Dir}
-	out.Report = shadow.Compare(old, next, kept(records(ctx, op), time.Now().AddDate(0, 0, -c.Days), &out, &err))
+	out.Report = shadow.Compare(peopled{old}, peopled{next}, kept(records(ctx, op), time.Now().AddDate(0, 0, -c.Days), &out, &err))
 	if err != nil {
 		return err
 	}
@@ -80,6 +81,27 @@ func (c shadowCmd) Run(ctx context.Context, env Env) error {
 		return fmt.Errorf("%d would differ", n)
 	}
 	return err
+}
+
+// peopled are rules to which a person is given in the place of the one behind an event, whom
+// only Kisi knows, so that what a message says of people is compared as well.
+type peopled struct{ *rules.Set }
+
+// Plan is what the rules make of ev.
+func (s peopled) Plan(ev relay.Event) relay.Plan {
+	p := s.Set.Plan(ev)
+	for _, m := range p.Rules {
+		for i, a := range m.Actions {
+			if a.Later == nil {
+				continue
+			}
+			person := &relay.Person{ID: a.Later.User, Email: "${person.email}", Name: "${person.name}"}
+			if whole, err := s.Fill(a, ev, person); err == nil {
+				m.Actions[i] = whole
+			}
+		}
+	}
+	return p
 }
 
 // kept are the events of records, as far back as since. It counts in out those that were too
@@ -187,7 +209,10 @@ func showDifference(p painter, d shadow.Difference, clock rules.Clock) {
 	p.line(0, "%s  (%s, the newest %s of %s)", job(d.Job), count(d.Events, "event"), d.EventID, clock.Time(d.At))
 	var rows [][]string
 	add := func(word string, a relay.Action) {
-		rows = append(rows, []string{word, a.Rule, title(a)}, []string{"", "", window(clock, a)})
+		rows = append(rows, []string{word, a.Rule, title(a)})
+		if a.Kind != relay.Send {
+			rows = append(rows, []string{"", "", window(clock, a)})
+		}
 	}
 	for _, a := range d.OnlyOld {
 		add("only old", a)
@@ -220,7 +245,8 @@ func field(clock rules.Clock, v any) string {
 		if v == nil {
 			return "none"
 		}
-		return fmt.Sprint(v)
+		b, _ := json.Marshal(v) // it came as JSON
+		return short(string(b), 200)
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return clock.Time(t)

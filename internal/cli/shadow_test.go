@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"doorhook/internal/relay"
+	"doorhook/internal/rules"
 	"doorhook/internal/shadow"
 )
 
@@ -80,5 +82,26 @@ func TestOddFolder(t *testing.T) {
 	shadowed{New: "new%20rules", Report: shadow.Report{OnlyOld: map[string]int{"a": 2}}}.print(newPainter(&out), 1, nil)
 	if want := `2 events were for the trigger "a", which new%20rules does not have.`; !strings.Contains(out.String(), want) {
 		t.Errorf("got %s", out.String())
+	}
+}
+
+// TestPeopled compares what a message says of a person, whom nobody asked Kisi for.
+func TestPeopled(t *testing.T) {
+	side := func(json string) peopled {
+		set, err := rules.Load(fstest.MapFS{"t.yaml": {Data: []byte("trigger: t\nfrom: kisi\nauth: {bearer: '${env.T}'}\nrules:\n" +
+			"  - name: tell\n    do:\n      - send: {url: \"https://example.com/x\", json: " + json + "}\n")}}, "rules", func(string) string { return "token" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return peopled{set}
+	}
+	ev := relay.Event{ID: "e", Trigger: "t", ReceivedAt: noon, Payload: map[string]any{"uuid": "e", "type": "lock.unlock", "actor_type": "User", "actor_id": int64(70)}}
+	once := func(yield func(relay.Event) bool) { yield(ev) }
+	got := shadow.Compare(side(`{at: "${person?.name}"}`), side(`{who: "${person?.name}"}`), once)
+	if len(got.Differences) != 1 || len(got.Differences[0].Changed) != 1 {
+		t.Fatalf("got %+v", got)
+	}
+	if f := got.Differences[0].Changed[0].Fields[0]; field(rules.Clock{}, f.Old) != `{"at":"${person.name}"}` || field(rules.Clock{}, f.New) != `{"who":"${person.name}"}` {
+		t.Errorf("got %+v", f)
 	}
 }

@@ -113,13 +113,14 @@ func summary(j relay.Job, now time.Time) string {
 // what says in words what an action is about.
 func what(a relay.Action) string {
 	var args struct {
-		LockID     int64     `json:"lock_id"`
-		GroupID    int64     `json:"group_id"`
-		Email      string    `json:"email"`
-		StartsAt   time.Time `json:"starts_at"`
-		EndsAt     time.Time `json:"ends_at"`
-		ValidFrom  time.Time `json:"valid_from"`
-		ValidUntil time.Time `json:"valid_until"`
+		LockID     int64      `json:"lock_id"`
+		GroupID    int64      `json:"group_id"`
+		Email      string     `json:"email"`
+		URL        relay.Text `json:"url"`
+		StartsAt   time.Time  `json:"starts_at"`
+		EndsAt     time.Time  `json:"ends_at"`
+		ValidFrom  time.Time  `json:"valid_from"`
+		ValidUntil time.Time  `json:"valid_until"`
 	}
 	if json.Unmarshal(a.Args, &args) != nil {
 		return string(a.Kind)
@@ -131,6 +132,7 @@ func what(a relay.Action) string {
 		}
 	}
 	add(args.Email)
+	add(args.URL.String())
 	if args.LockID != 0 {
 		add("lock " + strconv.FormatInt(args.LockID, 10))
 	}
