@@ -223,7 +223,7 @@ func TestUnusedHistories(t *testing.T) {
 				switch moment, ok := turns[minute]; {
 				case !ok:
 				case moment.comes:
-					time.Sleep(10 * time.Second)
+					time.Sleep(40 * time.Second) // later than any look, however often Kisi fails
 					w.fake.AddEvent(kisifake.Event{ObjectID: 22281})
 				case moment.start == 0:
 					time.Sleep(50 * time.Second)
@@ -263,7 +263,7 @@ func standsAfter(turns map[int]moment) string {
 		return false
 	}
 	for minute := range 88 {
-		if start > 0 && minute == start+15 && made < minute && !came(start, minute) {
+		if start > 0 && minute == start+15 && made < minute && !came(start, minute-1) {
 			gone = true
 		}
 		switch moment, ok := turns[minute]; {

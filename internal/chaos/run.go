@@ -35,7 +35,7 @@ func scenarios() []scenario {
 		{"down", 1, 90 * time.Second, 1, down},
 		{"kisi-down", 1, 60 * time.Second, 1, kisiDown},
 		{"recovery", 8, 0, 2, recovery},
-		{"events", 2, 90 * time.Second, 1, forwarded},
+		{"events", 2, 50 * time.Second, 1, forwarded},
 	}
 }
 
