@@ -219,14 +219,19 @@ func (s redisServer) number(t testing.TB, args ...string) int {
 	return n
 }
 
-// memory is how much memory Redis has in use, in bytes.
+// memory is how much memory Redis has in use, in bytes, without the buffers of its
+// connections, which come and go.
 func (s redisServer) memory(t testing.TB) int {
 	t.Helper()
-	_, rest, _ := strings.Cut(s.ask(t, "INFO", "memory"), "used_memory:")
-	text, _, _ := strings.Cut(rest, "\r\n")
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
+	info := s.ask(t, "INFO", "memory")
+	number := func(name string) int {
+		_, rest, _ := strings.Cut(info, "\n"+name+":")
+		text, _, _ := strings.Cut(rest, "\r\n")
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	return n
+	return number("used_memory") - number("mem_clients_normal")
 }
