@@ -77,7 +77,11 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 	done
 
 .PHONY: bench
-bench: ## all benchmarks
+bench: ## doorhook as a process beside the ceilings of this machine, a minute or three (Linux, redis-server)
+	go run ./bench $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## all Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: chaos

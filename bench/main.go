@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures doorhook as a user would run it: a process of its own, a real
 // Redis, loopback alone. In the same run it measures the ceilings: Fiber with nothing
 // behind it, and Fiber with one SET NX EX. The ratios are what counts; the rest is about
@@ -18,7 +20,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	os.Exit(command(ctx, os.Args[1:], os.Stdout)) //nolint:forbidigo // this is a main
+	os.Exit(command(ctx, os.Args[1:], os.Stdout))
 }
 
 // options are the flags.
@@ -46,7 +48,7 @@ func command(ctx context.Context, args []string, out io.Writer) int {
 	flags.IntVar(&o.rounds, "rounds", 5, "how many `times`; medians are shown")
 	flags.StringVar(&o.json, "json", "", "write what was measured to this `file`")
 	flags.StringVar(&o.against, "against", "", "compare with such a `file`")
-	flags.StringVar(&o.only, "run", "", "this `row` alone")
+	flags.StringVar(&o.only, "run", "", "this `row` alone, as accept")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0

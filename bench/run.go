@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -6,14 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"sync/atomic"
-	"text/tabwriter"
 	"time"
 )
 
@@ -92,7 +89,11 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	for _, name := range order {
 		rows = append(rows, median(all[name]))
 	}
-	b.print(rows)
+	old, err := saved(o.against)
+	if err != nil {
+		return err
+	}
+	b.print(rows, old)
 	if o.json == "" {
 		return nil
 	}
@@ -195,10 +196,10 @@ func (b *bench) measure(ctx context.Context, rules string, withRedis bool, l loa
 	if err != nil {
 		return r, err
 	}
-	got := b.sink.count.Load()
+	got, started := b.sink.count.Load(), time.Now()
 	r.Load = l.run()
 	if rules == "deliver" {
-		if err := b.delivered(ctx, got+int64(r.Load.Requests-r.Load.Errors), &r.Load, time.Now().Add(-time.Duration(r.Load.Seconds*float64(time.Second)))); err != nil {
+		if err := b.delivered(ctx, got+int64(r.Load.Requests-r.Load.Errors), &r.Load, started); err != nil {
 			return r, err
 		}
 	}
@@ -263,46 +264,4 @@ func (b *bench) state(ctx context.Context, p *process, rdb *server) (s state, er
 	}
 	s.memory, err = rdb.memory(ctx)
 	return s, err
-}
-
-// median is the row in the middle, by how many requests it took a second.
-func median(rows []row) row {
-	slices.SortFunc(rows, func(a, b row) int { return int(a.Load.PerSecond - b.Load.PerSecond) })
-	return rows[len(rows)/2]
-}
-
-func (b *bench) print(rows []row) {
-	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "what\trequests/s\tratio\tp50\tp99\tp99.9\terrors\tCPU\tRedis CPU\tround trips\tRedis bytes\tmemory\t")
-	for _, r := range rows {
-		ratio := ""
-		if r.Ratio > 0 {
-			ratio = fmt.Sprintf("%.2f", r.Ratio)
-		}
-		fmt.Fprintf(t, "%s\t%.0f\t%s\t%s\t%s\t%s\t%d\t%.0f µs\t%.0f µs\t%.2f\t%.0f\t%d MB\t\n", r.Name, r.Load.PerSecond, ratio,
-			r.Load.P50.Round(time.Microsecond), r.Load.P99.Round(time.Microsecond), r.Load.P999.Round(time.Microsecond), r.Load.Errors,
-			r.CPU, r.RedisCPU, r.Trips, r.Bytes, r.RSS>>20)
-	}
-	_ = t.Flush() // to the terminal
-}
-
-// sink receives what is handed on.
-type sink struct {
-	url   string
-	web   *http.Server
-	count atomic.Int64
-}
-
-func newSink() (*sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it serves until the end
-	if err != nil {
-		return nil, err
-	}
-	s := &sink{url: "http://" + l.Addr().String() + "/"}
-	s.web = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		s.count.Add(1)
-	})}
-	go func() { _ = s.web.Serve(l) }() // ends with ErrServerClosed
-	return s, nil
 }
