@@ -96,7 +96,7 @@ func (s *send) create(ctx context.Context, a relay.Action) relay.Outcome {
 	resp, err := s.http.Do(p.req)
 	if err != nil {
 		out := p.unanswered(err)
-		if out.Verdict == relay.Retry {
+		if out.Verdict == relay.Retry && ctx.Err() == nil { // broken off, it says nothing of the receiver
 			told = out.Err
 		}
 		return out

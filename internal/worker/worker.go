@@ -278,7 +278,9 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 func (w *Worker) take(ctx context.Context, j *relay.Job, s step, now func() time.Time) *relay.DeadLetter {
 	started := now()
 	stepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.StepTimeout)
+	end := w.breakOff(ctx, *j, s, cancel)
 	out := w.carryOut(relay.WithPriority(stepCtx, priority(*j, s, started)), *j, s, started)
+	end()
 	cancel()
 	a := j.Have[s.held].Action
 	if s.op == change || s.op == resolve {
