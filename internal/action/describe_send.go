@@ -20,12 +20,12 @@ func (c Caller) message(a relay.Action) ([]Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, _ := m.body()
+	body, contentType := m.body()
 	r := Request{Method: m.method(), URL: m.URL.String(), Header: http.Header{}, Body: body}
 	if a.Later != nil {
 		r.For = forPerson
 	}
-	headers := m.headers(cmp.Or(c.UserAgent, "doorhook"), "msg_ID")
+	headers := m.headers(cmp.Or(c.UserAgent, "doorhook"), "msg_ID", contentType)
 	for name, text := range headers {
 		r.Header.Set(name, text.String())
 	}

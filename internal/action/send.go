@@ -161,9 +161,9 @@ const (
 
 // headers are those of m, but for what each attempt has anew. What the rule says goes
 // before what is so by default.
-func (m message) headers(agent, id string) map[string]relay.Text {
+func (m message) headers(agent, id, contentType string) map[string]relay.Text {
 	all := map[string]relay.Text{"User-Agent": relay.Plain(agent)}
-	if _, contentType := m.body(); contentType != "" {
+	if contentType != "" {
 		all["Content-Type"] = relay.Plain(contentType)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
@@ -211,12 +211,12 @@ func (s *send) pack(ctx context.Context, m message, id string) (parcel, error) {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return p, errors.New("this is not an address that can be sent to: it has to look like https://example.com/hook")
 	}
-	body, _ := m.body()
+	body, contentType := m.body()
 	p.open = p.to == u.Host
 	if p.req, err = http.NewRequestWithContext(ctx, m.method(), u.String(), strings.NewReader(body)); err != nil {
 		return p, errors.New("no request can be made of this method and address") // the reason would show the address
 	}
-	for name, text := range m.headers(s.agent, id) {
+	for name, text := range m.headers(s.agent, id, contentType) {
 		value, err := text.Reveal(s.env)
 		if err != nil {
 			return p, err

@@ -364,6 +364,31 @@ func TestReceiverRests(t *testing.T) {
 	})
 }
 
+// TestBrokenOff: a message that is broken off says nothing of its receiver, however often.
+func TestBrokenOff(t *testing.T) {
+	var breakOff func() // nil lets the receiver answer
+	d := doerWith(SendOptions{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if breakOff == nil {
+			return respond(r, 200), nil
+		}
+		breakOff()
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})})
+	message := sending(map[string]any{"url": "https://a.example"})
+	for range 6 { // one more than lets a receiver rest
+		ctx, cancel := context.WithCancel(t.Context())
+		breakOff = cancel
+		if out := d.Create(ctx, message); out.Verdict != relay.Retry {
+			t.Fatalf("%s: %v", out.Verdict, out.Err)
+		}
+	}
+	breakOff = nil
+	if out := d.Create(t.Context(), message); out.Verdict != relay.OK {
+		t.Errorf("the next: %s: %v", out.Verdict, out.Err)
+	}
+}
+
 // TestCrowdedReceiver: one that is slow has so many messages at a time, and no more.
 func TestCrowdedReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

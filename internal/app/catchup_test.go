@@ -13,6 +13,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"doorhook/internal/rules"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 
@@ -60,6 +62,30 @@ func (w *tower) catchup(in takes) *catchup {
 func (w *tower) happened(ago map[string]time.Duration) {
 	for uuid, d := range ago {
 		w.fake.AddEvent(kisifake.Event{UUID: uuid, ObjectID: 22281, At: time.Now().Add(-d)})
+	}
+}
+
+// TestKisiTriggers: as long as the key of one is not set, Kisi cannot call it, and there is
+// nothing to catch up with unless somebody asks for it.
+func TestKisiTriggers(t *testing.T) {
+	fsys := fstest.MapFS{
+		"kisi.yaml":  {Data: []byte("trigger: kisi\nfrom: kisi\nauth: {hmac: \"kisi:${env.KEY}\"}\n")},
+		"other.yaml": {Data: []byte("trigger: other\nauth: {none: true}\n")},
+	}
+	for key, want := range map[string][]string{"": {}, "k": {"kisi"}} {
+		set, err := rules.Load(fsys, "rules", func(string) string { return key })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, kisiTriggers(set, "")); diff != "" {
+			t.Errorf("with the key %q (-want +got):\n%s", key, diff)
+		}
+		if diff := cmp.Diff([]string{"kisi"}, kisiTriggers(set, "kisi")); diff != "" {
+			t.Errorf("asked for, with the key %q (-want +got):\n%s", key, diff)
+		}
+		if got := kisiTriggers(set, "other"); len(got) != 0 {
+			t.Errorf("Kisi calls %v", got)
+		}
 	}
 }
 

@@ -71,8 +71,11 @@ const longSecret = 8
 // whole addresses into headers.
 func secret(auths []relay.Auth, values []string) bool {
 	return slices.ContainsFunc(values, func(value string) bool {
-		path, _ := url.PathUnescape(value)
-		query, _ := url.QueryUnescape(value)
+		path, query := value, value
+		if strings.ContainsAny(value, "%+") { // few are escaped, and each request has a dozen
+			path, _ = url.PathUnescape(value)
+			query, _ = url.QueryUnescape(value)
+		}
 		return slices.ContainsFunc(auths, func(a relay.Auth) bool {
 			s := a.Secret.Reveal()
 			return s != "" && value == s || len(s) >= longSecret &&
