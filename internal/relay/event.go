@@ -12,6 +12,8 @@ import (
 var (
 	// ErrUnavailable says that the store could not be reached, so nothing was accepted.
 	ErrUnavailable = errors.New("the store cannot be reached")
+	// ErrBusy says that so much work waits that no more is accepted now.
+	ErrBusy = errors.New("too much work waits already")
 	// ErrUntried says that a request was not made: Kisi is down, or others went first.
 	ErrUntried = errors.New("it was not attempted")
 	// ErrLeaseLost says that a worker no longer holds the job it wanted to save.

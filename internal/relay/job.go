@@ -30,6 +30,9 @@ type Job struct {
 	Have     []Held    `json:"have"`
 	Attempts []Attempt `json:"attempts,omitempty"` // the newest, oldest first
 	Token    string    `json:"-"`                  // of the worker that has it in hand
+	// Since is when a worker took it first after one let it go in good order: the same
+	// after a crash. It is known of a claimed job alone.
+	Since time.Time `json:"-"`
 	Lane     Lane      `json:"-"`
 }
 
