@@ -33,7 +33,7 @@ type Job struct {
 	// Since is when a worker took it first after one let it go in good order: the same
 	// after a crash. It is known of a claimed job alone.
 	Since time.Time `json:"-"`
-	Lane     Lane      `json:"-"`
+	Lane  Lane      `json:"-"`
 }
 
 // Lane says beside what a job waits for its turn. Messages wait beside messages alone:
