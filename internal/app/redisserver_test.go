@@ -95,8 +95,8 @@ func (s redisServer) busy(t testing.TB) int {
 	return s.number(t, "EVAL", `
 local n = 0
 for _, key in ipairs(redis.call("KEYS", "{doorhook}:job:*")) do
-  local job = redis.call("HMGET", key, "token", "changes", "worked")
-  if job[1] or job[2] ~= job[3] then n = n + 1 end
+  local job = redis.call("HMGET", key, "token", "behind")
+  if job[1] or job[2] then n = n + 1 end
 end
 return n`, "0")
 }
@@ -111,7 +111,7 @@ local function need(key, of)
   if redis.call("EXISTS", key) == 0 then halves[#halves + 1] = of .. " without " .. key end
 end
 for _, key in ipairs(redis.call("KEYS", "{doorhook}:seen:*")) do need("{doorhook}:job:" .. redis.call("GET", key), key) end
-for _, key in ipairs(redis.call("KEYS", "{doorhook}:job:*")) do need("{doorhook}:seen:t:" .. redis.call("HGET", key, "event"), key) end
+for _, key in ipairs(redis.call("KEYS", "{doorhook}:job:*")) do need("{doorhook}:seen:t:" .. string.match(redis.call("HGET", key, "head"), "^%S* %S* %S* %S* %S* %S* (.*)$"), key) end
 for _, name in ipairs(redis.call("ZRANGE", "{doorhook}:due", 0, -1)) do need("{doorhook}:job:" .. name, "due") end
 return table.concat(halves, "\n")`, "0")
 	if halves != "" {

@@ -5,184 +5,301 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
+	"strings"
 
 	"doorhook/internal/relay"
 )
 
-// acceptScript takes in one event, all of it or nothing.
+// acceptScript takes in events, each of them whole or not at all, one after the other.
+// Calling Redis is what costs most in a script: what can be written for all of them
+// together is.
 //
-//	KEYS   1 job   2 due   3 events   4 dead   5 seen (the job's key again if the
-//	       event has no identity: it must be on the same node)   6 when the trigger
-//	       granted what, a list   7 when which lock was opened   8 due messages
-//	       9.. letters
-//	ARGV   1 now   2 job name   3 job id   4 trigger   5 booking   6 event id
-//	       7 deduplicated   8 fatal   9 version ("" none)   10 version is a time in µs
-//	       11 cancelled   12 dedup TTL ms   13 letter TTL ms   14 events kept
-//	       15 wake channel   16 our name   17 "" or, of a replay, how many changes
-//	       the job may have had   18 what letters' keys start with   19 when the
-//	       event was received, µs
-//	       20 how many follow of each: fields of the record, 21 rules with what
-//	       they want and its sum, 22 undecided rules, 23 names of letters that this
-//	       event replays
-//	       24 how many actions may be granted in a minute ("" any number), and the
-//	       letter if it would be more: 25 name, 26 text   27 revision of the rules
-//	       28 the lock that somebody opened ("" none)   29 when, ms   30 how long that is
-//	       remembered, ms   31 lane of a new job
-//	       32.. what follows, then the letters: name, text
-//	gives  now, status, job id, changes, whether the job came due, its lane
+//	KEYS   1 due   2 due messages   3 events   4 dead   5 when which lock was opened
+//	ARGV   1 now   2 what every key starts with   3 dedup TTL ms   4 letter TTL ms
+//	       5 events kept   6 our name   7 how long it is remembered when a lock was
+//	       opened, ms   8 how many jobs may wait ("" any number)   9 how long, ms (""
+//	       any time)   10.. events, each of
+//	       0 how many that are   1 letters: f fatal, r would grant too much,
+//	       t version is a time in µs, c cancelled, b of a booking, m a new job is a
+//	       message, o of what happens to doorhook itself   2 job name   3 key of its identity ("" has none)   4 received µs,
+//	       revision of the rules and event id, with spaces   5 record
+//	       and then whatever there is of: v version · w rule, what it wants · o lock
+//	       that somebody opened, when, ms · g trigger, how many actions it may be
+//	       granted in a minute · u undecided rule · l name and text of a letter ·
+//	       d name of a letter that it replays · p of a replay, how many changes the
+//	       job may have had · i job id, if the name is not it
+//	gives  now, the lanes in which a job came due, and of each event, with spaces:
+//	       status, changes, its job ("=" the one that it asked for, "" none). The status
+//	       error has the reason in the place of the job
 //
-// A job's hash: id trigger booking event received record revision version unversioned
-// changes changed worked cancelled tombstone token lease lane letters sent have
-// attempts, and for each rule that wants something want:<rule> and sum:<rule>. Of
-// these, letters says that rules left some of the event, and sent that the job is in
-// the list of finished messages.
+// A job's hash: head id (if its name is not it) behind (changes that no worker has let it
+// go after) unversioned (as its newest event, while its version is another's) cancelled
+// tombstone token lease since lane letters sent have attempts, and want:<rule> for each
+// rule that wants something: a sum and the actions. Of these, letters says that rules left
+// some of the event, and sent that the job is in the list of finished messages. The head
+// has what every job has, with spaces: changes, version ("-" none), the record and of the
+// newest event when it was accepted, ms, and received, µs, revision and event id. A field
+// costs 60 bytes beside what it says, and hundreds of thousands of jobs may wait.
 var acceptScript = newScript(luaTime + luaDueNow + luaLetters + luaGrants + luaOpened + `
-local job, due, events, dead, seen, grants = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local name, id, booking = ARGV[2], ARGV[3], ARGV[5]
-local dedup, cancelled = ARGV[7] ~= "", ARGV[11] ~= ""
-local version, timed = tonumber(ARGV[9]), ARGV[10] ~= ""
-local replay = ARGV[17] ~= ""
-local recordAt = 32
-local wantAt = recordAt + tonumber(ARGV[20])
-local undecidedAt = wantAt + 3 * tonumber(ARGV[21])
-local replaysAt = undecidedAt + tonumber(ARGV[22])
-local lettersAt = replaysAt + tonumber(ARGV[23])
+local ARGV, call = ARGV, redis.call
+local events, dead, prefix, now = KEYS[3], KEYS[4], ARGV[2], text(ms)
+local due = {[""] = KEYS[1], messages = KEYS[2]}
+local first = {[""] = {}, messages = {}} -- of each lane, what comes due: score and name
+local came = {}                          -- when which lock was opened
+local listed = false                     -- whether the list of events was cut to its length
 
-local function record(status, jobID)
-  noteOpened(KEYS[7], ARGV[28], ARGV[29], ARGV[30]) -- whatever became of the event, somebody was there
-  return redis.call("XADD", events, "MAXLEN", "~", ARGV[14], "*",
-    "status", status, "job", jobID, "received", text(ms), unpack(ARGV, recordAt, wantAt - 1))
+-- What is broken is so before anything is written.
+for _, key in ipairs({KEYS[1], KEYS[2], dead}) do call("ZCARD", key) end
+call("XLEN", events)
+
+-- The event in hand, and how often its job had changed; nil if there is none.
+local at, stop, is, name, id, job, seen, head, exists
+local version, replay, lock, opened, limit, grants, wants, undecided, letters, replays
+
+local function add(list, n)
+  list = list or {}
+  for i = 1, n do list[#list + 1] = ARGV[at + i] end
+  at = at + n + 1
+  return list
 end
-local function remember(jobID)
-  if dedup then redis.call("SET", seen, jobID, "PX", ARGV[12]) end
-end
-local function letters()
-  for i = replaysAt, lettersAt - 1 do
-    redis.call("DEL", ARGV[18] .. ARGV[i])
-    redis.call("ZREM", dead, ARGV[i])
+
+local kinds, nothing = {}, {}
+local function kindOf(flags)
+  local kind = kinds[flags]
+  if not kind then
+    kind = {}
+    for letter in string.gmatch(flags, ".") do kind[letter] = true end
+    kinds[flags] = kind
   end
-  keepLetters(dead, 9, lettersAt, ARGV[13])
-end
-local function answer(status, jobID, changes, wakes, lane)
-  return {text(us), status, jobID, tostring(changes or 0), wakes or "", lane or ""}
+  return kind
 end
 
-if ARGV[8] ~= "" then
-  record("failed", "")
-  letters()
-  return answer("failed", "")
-end
-
-local old = redis.call("HMGET", job, "version", "tombstone", "token", "lease", "have", "changes", "cancelled", "lane")
-local known, removed = tonumber(old[1] or ""), tonumber(old[2] or "")
-local inHand = old[3] and tonumber(old[4]) > ms
-local exists, gone = old[6], old[7]
-local lane = exists and (old[8] or "") or ARGV[31]
-if lane == "messages" then due = KEYS[8] end
-
-if dedup and not replay then
-  local first = redis.call("GET", seen)
-  if first then return answer("duplicate", first, first == id and exists) end
-end
-
--- A replay was planned from what the job was then.
-if replay and (exists or "0") ~= ARGV[17] then return answer("stale", id, exists) end
-
--- A cancellation without a version left a tombstone: nothing says that an event with
--- a version is newer than it, unless the version itself does.
-local stale = false
-if version and removed then
-  if timed then stale = version <= removed else stale = not (known and version > known) end
-elseif version and known then
-  -- Of two with one version, created and cancelled within one second perhaps, the
-  -- cancellation counts.
-  stale = version < known or (version == known and gone and not cancelled)
-end
-if stale then
-  record("stale", id)
-  remember(id)
-  return answer("stale", id, exists)
-end
-
--- What a rule asks for is granted if the job does not want just that already.
-local limit, granted = tonumber(ARGV[24]), 0
-if limit then
-  for i = wantAt, undecidedAt - 1, 3 do
-    local sum, n = string.match(ARGV[i + 2], "^(%x+ (%d+)) ")
-    local had = redis.call("HGET", job, "sum:" .. ARGV[i]) or ""
-    if string.match(had, "^%x+ %d+") ~= sum then granted = granted + tonumber(n) end
+local function read(from)
+  at, stop = from, from + tonumber(ARGV[from])
+  is, name, seen, head, exists = kindOf(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], nil
+  id, job = name, prefix .. "job:" .. name
+  version, replay, lock, limit, wants, undecided, letters, replays = nil, nil, nil, nil, nil, nil, nil, nil
+  at = at + 6
+  while at < stop do
+    local o = ARGV[at]
+    if o == "w" then wants = add(wants, 2)
+    elseif o == "l" then letters = add(letters, 2)
+    elseif o == "d" then replays = add(replays, 1)
+    elseif o == "u" then undecided = add(undecided, 1)
+    elseif o == "o" then
+      lock, opened = ARGV[at + 1], ARGV[at + 2]
+      at = at + 3
+    elseif o == "g" then
+      grants, limit = prefix .. "grants:" .. ARGV[at + 1], tonumber(ARGV[at + 2])
+      at = at + 3
+    else
+      if o == "v" then version = ARGV[at + 1] elseif o == "p" then replay = ARGV[at + 1] else id = ARGV[at + 1] end
+      at = at + 2
+    end
   end
-  if beyond(grants, granted, limit) then
-    local jobID = exists and id or ""
-    record("failed", jobID)
-    keepLetter(dead, ARGV[18] .. ARGV[25], ARGV[25], ARGV[26], ARGV[13])
-    return answer("failed", jobID, exists)
+  return stop
+end
+
+-- Work that waits, and not for its time: whoever is cancelled goes first, with a score
+-- in seconds, and is of no age.
+local busy = {}
+local function tooMuch(lane)
+  if busy[lane] == nil then
+    local most, age = tonumber(ARGV[8]), tonumber(ARGV[9])
+    busy[lane] = most and call("ZCOUNT", due[lane], "-inf", now) >= most
+      or age and #call("ZRANGEBYSCORE", due[lane], firstScore, text(ms - age), "LIMIT", 0, 1) > 0
+      or false
+  end
+  return busy[lane]
+end
+
+-- record lists the event. Whatever became of it, somebody was there who opened a lock.
+local function record(status, left, text)
+  if lock then
+    local last = came[lock]
+    if not last or #opened > #last or #opened == #last and opened > last then came[lock] = opened end
+  end
+  local became = status .. " " .. now .. " " .. left
+  if listed then return call("XADD", events, "*", "head", became, "record", text) end
+  listed = true
+  return call("XADD", events, "MAXLEN", "~", ARGV[5], "*", "head", became, "record", text)
+end
+
+-- known notes that the event came, unless it is known already: then it gives the job that
+-- it left.
+local function known(left)
+  if seen == "" then return nil end
+  if replay then
+    call("SET", prefix .. seen, left, "PX", ARGV[3])
+    return nil
+  end
+  if call("SET", prefix .. seen, left, "NX", "PX", ARGV[3]) then return nil end
+  return call("GET", prefix .. seen)
+end
+
+local function duplicate(left)
+  local changes = left == id and (exists or string.match(call("HGET", job, "head") or "", "^%d+")) or "0"
+  return "duplicate " .. changes .. " " .. left
+end
+
+local function refused(status)
+  local left = seen ~= "" and not replay and call("GET", prefix .. seen)
+  return left and duplicate(left) or status
+end
+
+local function keep()
+  for _, name in ipairs(replays or {}) do
+    call("DEL", prefix .. "letter:" .. name)
+    call("ZREM", dead, name)
+  end
+  if letters then keepLetters(dead, prefix .. "letter:", letters, ARGV[4]) end
+end
+
+local function accept(entry)
+  if is.f then
+    record("failed", "", entry)
+    keep()
+    return "failed 0 "
+  end
+
+  -- An event that asks for nothing now, and has no booking, changes nothing that it asked
+  -- for before it was forgotten.
+  local cancelled, lane, idle = is.c, is.m and "messages" or "", not is.c and not wants and not undecided
+  if idle and not is.b and not is.r and not replay then
+    local left = known("")
+    if left then return duplicate(left) end
+    record("ignored", "", entry)
+    keep()
+    return "ignored 0 "
+  end
+
+  local old = nothing
+  local latest
+  local heading = call("HGET", job, "head")
+  if heading then
+    exists, latest = string.match(heading, "^(%d+) (%S+)")
+    old = call("HMGET", job, "behind", "tombstone", "token", "lease", "have", "cancelled", "lane")
+    lane = old[7] or ""
+  end
+
+  if is.r then
+    record("failed", exists and id or "", entry)
+    keep()
+    return exists and "failed " .. exists .. " =" or "failed 0 "
+  end
+
+  -- A replay was planned from what the job was then.
+  if replay and (exists or "0") ~= replay then return "stale " .. (exists or "0") .. " =" end
+
+  -- A cancellation without a version left a tombstone: nothing says that an event with
+  -- a version is newer than it, unless the version itself does.
+  local stale, v, newest, removed = false, version and tonumber(version), tonumber(latest or ""), tonumber(old[2] or "")
+  if v and removed then
+    if is.t then stale = v <= removed else stale = not (newest and v > newest) end
+  elseif v and newest then
+    -- Of two with one version, created and cancelled within one second perhaps, the
+    -- cancellation counts.
+    stale = v < newest or (v == newest and old[6] and not cancelled)
+  end
+  if stale then
+    local left = known(id)
+    if left then return duplicate(left) end
+    record("stale", id, entry)
+    return "stale " .. (exists or "0") .. " ="
+  end
+
+  if not (idle or exists or cancelled or replay or is.o) and tooMuch(lane) then return refused("busy") end
+
+  -- What a rule asks for is granted if the job does not want just that already.
+  local granted = 0
+  if limit and wants then
+    for i = 1, #wants, 2 do
+      local sum, n = string.match(wants[i + 1], "^(%x+ (%d+)) ")
+      local had = exists and call("HGET", job, "want:" .. wants[i]) or ""
+      if string.match(had, "^%x+ %d+") ~= sum then granted = granted + tonumber(n) end
+    end
+    if beyond(grants, granted, limit) then return refused("limited") end
+  end
+
+  local left = known(id)
+  if left then return duplicate(left) end
+
+  local drop, hadWant = {}, false
+  if exists then
+    local stays = {}
+    for i = 1, #(wants or {}), 2 do stays["want:" .. wants[i]] = true end
+    for _, rule in ipairs(undecided or {}) do stays["want:" .. rule] = true end
+    for _, field in ipairs(call("HKEYS", job)) do
+      if string.sub(field, 1, 5) == "want:" then
+        hadWant = true
+        if cancelled or not stays[field] then drop[#drop + 1] = field end
+      end
+    end
+  end
+  local status = idle and not hadWant and not old[5] and "ignored" or "accepted"
+
+  local changes, behind = "1", "1"
+  if exists then changes, behind = text(tonumber(exists) + 1), text(tonumber(old[1] or "0") + 1) end
+  heading = changes .. " " .. (version or latest or "-") .. " " .. record(status, id, entry) .. " " .. now .. " " .. head
+  local set = {"head", heading, "behind", behind}
+  local function put(field, value) set[#set + 1], set[#set + 2] = field, value end
+  local function clear(field) if exists then drop[#drop + 1] = field end end
+  if id ~= name then put("id", id) end
+  if newest and not v then put("unversioned", "1") else clear("unversioned") end
+  if cancelled then put("cancelled", "1") else clear("cancelled") end
+  if cancelled and not v then
+    put("tombstone", replay and string.match(head, "^%d+") or text(us))
+  else
+    clear("tombstone")
+  end
+  if lane == "messages" then
+    put("lane", lane)
+    if letters then put("letters", "1") else clear("letters") end
+    clear("sent")
+  end
+  if wants and not cancelled then
+    for i = 1, #wants, 2 do put("want:" .. wants[i], wants[i + 1]) end
+  end
+  call("HSET", job, unpack(set))
+  if #drop > 0 then call("HDEL", job, unpack(drop)) end
+  if granted > 0 then grant(grants, granted, limit) end
+  if exists then call("PERSIST", job) end -- it may have been on its way out
+
+  -- In hand, its score is the end of the lease: an earlier one would give the job to a
+  -- second worker.
+  if not (old[3] and tonumber(old[4]) > ms) then
+    local names = first[lane]
+    names[#names + 1], names[#names + 2] = cancelled and dueNow(true) or now, name
+  end
+  keep()
+  return status .. " " .. changes .. " ="
+end
+
+local out, from = {text(us), ""}, 10
+while from <= #ARGV do
+  local entry = ARGV[from + 5]
+  from = read(from)
+  -- One that cannot be taken in, since its job is broken perhaps, takes no other with it.
+  local ok, answer = pcall(accept, entry)
+  if not ok then answer = "error 0 " .. errorText(answer) end
+  out[#out + 1] = answer
+end
+noteOpened(KEYS[5], came, ARGV[7])
+for lane, names in pairs(first) do
+  if #names > 0 then
+    -- Waiting, a job keeps an earlier score, or one that is updated all the time would
+    -- never come up.
+    call("ZADD", due[lane], "LT", unpack(names))
+    out[2] = out[2] .. lane .. " "
+    redis.pcall("PUBLISH", prefix .. "wake", ARGV[6] .. " " .. lane) -- a hint: whoever may not publish may still accept
   end
 end
-
-local keep, drop, hadWant = {}, {}, false
-for i = wantAt, undecidedAt - 1, 3 do keep["want:" .. ARGV[i]] = true end
-for i = undecidedAt, replaysAt - 1 do keep["want:" .. ARGV[i]] = true end
-for _, field in ipairs(redis.call("HKEYS", job)) do
-  if string.sub(field, 1, 5) == "want:" then
-    hadWant = true
-    if cancelled or not keep[field] then drop[#drop + 1] = field end
-  end
-end
-
-local idle = not cancelled and replaysAt == wantAt
-if idle and not exists and booking == "" then
-  record("ignored", "")
-  remember("")
-  letters()
-  return answer("ignored", "")
-end
-
-local changes = redis.call("HINCRBY", job, "changes", 1)
-redis.call("HSET", job, "id", id, "trigger", ARGV[4], "booking", booking, "event", ARGV[6], "changed", text(ms), "received", ARGV[19], "revision", ARGV[27])
-if version then
-  redis.call("HSET", job, "version", ARGV[9])
-  redis.call("HDEL", job, "unversioned")
-else
-  redis.call("HSET", job, "unversioned", "1")
-end
-if cancelled then redis.call("HSET", job, "cancelled", "1") else redis.call("HDEL", job, "cancelled") end
-if cancelled and not version then
-  redis.call("HSET", job, "tombstone", replay and ARGV[19] or text(us))
-else
-  redis.call("HDEL", job, "tombstone")
-end
-if lane == "messages" then
-  redis.call("HSET", job, "lane", lane, "letters", #KEYS > 8 and "1" or "")
-  redis.call("HDEL", job, "sent")
-end
-for _, field in ipairs(drop) do redis.call("HDEL", job, field, "sum:" .. string.sub(field, 6)) end
-if not cancelled then
-  for i = wantAt, undecidedAt - 1, 3 do redis.call("HSET", job, "want:" .. ARGV[i], ARGV[i + 1], "sum:" .. ARGV[i], ARGV[i + 2]) end
-end
-if granted > 0 then grant(grants, granted, limit) end
-redis.call("PERSIST", job) -- it may have been on its way out
-
--- In hand, its score is the end of the lease: an earlier one would give the job to a
--- second worker. Waiting, it keeps an earlier score, or one that is updated all the
--- time would never come up.
-if not inHand then redis.call("ZADD", due, "LT", dueNow(cancelled), name) end
-
-local status = "accepted"
-if idle and not hadWant and not old[5] then status = "ignored" end
-redis.call("HSET", job, "record", record(status, id))
-remember(id)
-letters()
-if inHand then return answer(status, id, changes) end
-redis.pcall("PUBLISH", ARGV[15], ARGV[16] .. " " .. lane) -- a hint: whoever may not publish may still accept
-return answer(status, id, changes, "1", lane)`)
+return out`)
 
 const (
-	maxVersion   = 1 << 53  // beyond it Lua cannot tell neighbours apart
-	keptEvent    = 16 << 10 // bytes of an event that the list of events keeps
-	recordFields = 5
+	maxVersion = 1 << 53  // beyond it Lua cannot tell neighbours apart
+	keptEvent  = 16 << 10 // bytes of an event that the list of events keeps
 )
 
 // Accept takes in an event with what it asks for, in one step: a crash before it
@@ -202,93 +319,147 @@ func (s *Store) Replay(ctx context.Context, ev relay.Event, p relay.Plan, r rela
 }
 
 func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r *relay.Replay) (relay.Receipt, error) {
+	receipt := relay.Receipt{EventID: ev.ID}
 	c, err := s.acceptance(ev, p, r)
 	if err != nil {
-		return relay.Receipt{}, fmt.Errorf("store: accept event %s: %w", short(ev.ID), err)
+		return receipt, fmt.Errorf("store: accept event %s: %w", short(ev.ID), err)
 	}
-	reply, err := s.run(ctx, "accept event "+short(ev.ID), acceptScript, c.keys, c.args...)
+	answer, err := s.accepting.do(ctx, c.args())
+	if err == nil && answer == "limited" {
+		var args []string
+		if args, receipt.Error, err = s.refused(c); err == nil {
+			answer, err = s.accepting.do(ctx, args)
+		}
+	}
 	if err != nil {
-		return relay.Receipt{}, err
+		return relay.Receipt{}, failed("accept event "+short(ev.ID), err)
 	}
-	if str(reply, 4) != "" {
-		s.signal(relay.Lane(str(reply, 5)))
+	status, rest, _ := strings.Cut(answer, " ")
+	changes, job, _ := strings.Cut(rest, " ")
+	if status == "busy" {
+		return relay.Receipt{}, fmt.Errorf("store: accept event %s: %w", short(ev.ID), relay.ErrBusy)
 	}
-	receipt := relay.Receipt{Status: relay.Status(str(reply, 1)), JobID: str(reply, 2), EventID: ev.ID, Changes: num(reply, 3)}
-	if receipt.Status == relay.Failed && !p.Fatal {
-		receipt.Error = c.refusal.Error
+	if job == "=" {
+		job = c.job
 	}
+	receipt.Status, receipt.JobID, receipt.Changes = relay.Status(status), job, number(changes)
 	return receipt, nil
 }
 
-// acceptance is what acceptScript is called with.
+// acceptance is what acceptScript is told of one event.
 type acceptance struct {
-	keys    []string
-	args    []any
-	refusal relay.DeadLetter // if it would grant too much
+	ev      relay.Event
+	whole   json.RawMessage // ev
+	plan    relay.Plan
+	job     string // its id
+	version string
+	record  string
+	replay  *relay.Replay
+	wants   []string
+	letters []string
 }
 
-func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (acceptance, error) {
-	version, err := versionText(p.Version)
-	if err != nil {
-		return acceptance{}, err
+func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (c acceptance, err error) {
+	c = acceptance{ev: ev, plan: p, job: relay.JobID(ev, p), replay: r}
+	if c.version, err = versionText(p.Version); err != nil {
+		return c, err
 	}
-	whole, err := json.Marshal(ev) // once, for all that keeps it
-	if err != nil {
-		return acceptance{}, fmt.Errorf("payload: %w", err)
+	if c.whole, err = json.Marshal(ev); err != nil { // once, for all that keeps it
+		return c, fmt.Errorf("payload: %w", err)
 	}
-	id := relay.JobID(ev, p)
-	k, letters := s.keys, s.letters(ev, whole, p, id)
-	c := acceptance{keys: []string{
-		k.job(id), k.due(relay.Doors), k.events(), k.dead(), k.job(id), k.grants(ev.Trigger), k.opened(), k.due(relay.Messages),
-	}}
+	if c.record, err = recordText(ev, c.whole, p, r != nil && r.Unkept); err != nil {
+		return c, err
+	}
+	if c.wants, err = wantTexts(p); err != nil {
+		return c, err
+	}
+	c.letters, err = letterArgs(s.letters(ev, c.whole, p, c.job))
+	return c, err
+}
+
+// args are in the order of acceptScript.
+func (c acceptance) args() []string {
+	p := c.plan
+	name, seen := short(c.job), ""
 	if p.EventID != "" {
-		c.keys[4] = k.seen(ev.Trigger, p.EventID)
+		seen = seenAs(c.ev.Trigger, p.EventID)
 	}
-	changes, replays := "", []string(nil)
-	if r != nil {
-		changes, replays = strconv.FormatInt(r.Changes, 10), r.Letters
+	received := strconv.FormatInt(c.ev.ReceivedAt.UnixMicro(), 10)
+	args := append(
+		make([]string, 0, 16+3*len(c.wants)/2+2*len(p.Undecided)+3*len(c.letters)/2),
+		"", flagsOf(c.ev.Trigger, p), name, seen, received+" "+p.Revision+" "+c.ev.ID, c.record,
+	)
+	if name != c.job {
+		args = append(args, "i", c.job)
 	}
-	fields := record(ev, whole, p, r != nil && r.Unkept)
-	wants, err := wantTexts(p)
-	if err != nil {
-		return acceptance{}, err
+	if c.version != "" {
+		args = append(args, "v", c.version)
 	}
-	limit, name, text := "", "", ""
+	if lock, at := openedArgs(p.Opened); lock != "" {
+		args = append(args, "o", lock, at)
+	}
 	if p.GrantsPerMinute > 0 {
-		if c.refusal, text, err = s.refusal(ev, whole, p, id); err != nil {
-			return acceptance{}, err
+		args = append(args, "g", c.ev.Trigger, strconv.Itoa(p.GrantsPerMinute), "d", short(c.ev.RefusalID())) // if it is accepted now, it was refused before
+	}
+	if c.replay != nil {
+		args = append(args, "p", strconv.FormatInt(c.replay.Changes, 10))
+		for _, id := range c.replay.Letters {
+			args = append(args, "d", short(id))
 		}
-		limit, name = strconv.Itoa(p.GrantsPerMinute), short(c.refusal.ID)
-		replays = append(slices.Clip(replays), c.refusal.ID) // if it is accepted now, it was refused before
 	}
-	lock, opened := openedArgs(p.Opened)
-	c.add(short(id), id, ev.Trigger, p.Booking, ev.ID,
-		flag(p.EventID != ""), flag(p.Fatal), version, flag(p.Timed), flag(p.Cancelled),
-		s.opts.DedupTTL.Milliseconds(), s.opts.LetterTTL.Milliseconds(), s.opts.Events, k.wake(), s.name,
-		changes, k.letters(), ev.ReceivedAt.UnixMicro(), len(fields), len(wants)/3, len(p.Undecided), len(replays),
-		limit, name, text, p.Revision, lock, opened, openedTTL.Milliseconds(), string(p.Lane()))
-	c.addTexts(fields)
-	c.addTexts(wants)
-	c.addTexts(p.Undecided)
-	for _, id := range replays {
-		c.add(short(id))
+	for i := 0; i < len(c.wants); i += 2 {
+		args = append(args, "w", c.wants[i], c.wants[i+1])
 	}
-	return c, c.addLetters(k, letters)
+	for _, rule := range p.Undecided {
+		args = append(args, "u", rule)
+	}
+	return withCount(withLetters(args, c.letters))
 }
 
-func (c *acceptance) add(args ...any) { c.args = append(c.args, args...) }
-
-func (c *acceptance) addTexts(texts []string) {
-	for _, t := range texts {
-		c.args = append(c.args, t)
+// withLetters adds names and texts of letters.
+func withLetters(args, letters []string) []string {
+	for i := 0; i < len(letters); i += 2 {
+		args = append(args, "l", letters[i], letters[i+1])
 	}
+	return args
 }
 
-func (c *acceptance) addLetters(k keys, letters []relay.DeadLetter) error {
-	keys, args, err := letterArgs(k, letters)
-	c.keys = append(c.keys, keys...)
-	c.add(args...)
-	return err
+// withCount says first how many arguments there are.
+func withCount(args []string) []string {
+	args[0] = strconv.Itoa(len(args))
+	return args
+}
+
+// refused is what becomes of an event that would grant too much: it is listed, with a
+// dead letter, and asks for nothing.
+func (s *Store) refused(c acceptance) (args []string, why string, err error) {
+	l := s.refusal(c.ev, c.whole, c.plan, c.job)
+	letters, err := letterArgs([]relay.DeadLetter{l})
+	if err != nil {
+		return nil, "", fmt.Errorf("refuse it: %w", err)
+	}
+	seen := relay.Plan{EventID: c.plan.EventID, Booking: c.plan.Booking, Revision: c.plan.Revision, Opened: c.plan.Opened}
+	bare := acceptance{ev: c.ev, plan: seen, job: c.job, record: c.record, letters: letters}
+	args = bare.args()
+	args[1] += "r"
+	return args, l.Error, nil
+}
+
+// flagsOf are the letters by which acceptScript knows what kind of plan p is.
+func flagsOf(trigger string, p relay.Plan) string {
+	out := ""
+	add := func(letter string, is bool) {
+		if is {
+			out += letter
+		}
+	}
+	add("f", p.Fatal)
+	add("t", p.Timed)
+	add("c", p.Cancelled)
+	add("b", p.Booking != "")
+	add("m", p.Lane() == relay.Messages)
+	add("o", trigger == relay.Own)
+	return out
 }
 
 func versionText(v *float64) (string, error) {
@@ -301,17 +472,33 @@ func versionText(v *float64) (string, error) {
 	return strconv.FormatFloat(*v, 'f', -1, 64), nil
 }
 
-// record is what the list of events keeps of one, in pairs. It is bounded: an event
-// that is very large is not kept whole.
-func record(ev relay.Event, whole json.RawMessage, p relay.Plan, unkept bool) []string {
-	fields := append(make([]string, 0, 2*recordFields), "id", short(ev.ID), "trigger", ev.Trigger, "rules", p.RuleNames(), "revision", p.Revision)
-	if unkept {
-		return fields
+// kept is what the list of events has of one besides what became of it and when.
+type kept struct {
+	Rules    string          `json:"rules"`
+	Revision string          `json:"revision,omitempty"`
+	ID       string          `json:"id,omitempty"` // of one that is not kept whole, and so is its trigger
+	Trigger  string          `json:"trigger,omitempty"`
+	Size     int             `json:"size,omitempty"` // of one that is too large for it
+	Event    json.RawMessage `json:"event,omitempty"`
+}
+
+func recordText(ev relay.Event, whole json.RawMessage, p relay.Plan, unkept bool) (string, error) {
+	k := kept{Rules: p.RuleNames(), Revision: p.Revision}
+	if unkept || len(whole) > keptEvent {
+		k.ID, k.Trigger = short(ev.ID), ev.Trigger
 	}
-	if len(whole) > keptEvent {
-		return append(fields, "size", strconv.Itoa(len(whole)))
+	if len(whole) > keptEvent && !unkept {
+		k.Size = len(whole)
 	}
-	return append(fields, "event", string(whole))
+	head, err := json.Marshal(k)
+	if err != nil {
+		return "", fmt.Errorf("record: %w", err)
+	}
+	if unkept || k.Size > 0 {
+		return string(head), nil
+	}
+	// It is JSON already, and need not be looked through again.
+	return string(head[:len(head)-1]) + `,"event":` + string(whole) + "}", nil
 }
 
 // letters are the problems of a plan as dead letters.

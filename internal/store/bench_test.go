@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,5 +55,23 @@ func BenchmarkClaimFinish(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	})
+}
+
+// Events of bookings of their own, many at a time, as they come from a web server.
+func BenchmarkAcceptTogether(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *Store) {
+		var n atomic.Int64
+		b.ReportAllocs()
+		b.SetParallelism(32)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				id := fmt.Sprint("e", n.Add(1))
+				if _, err := s.Accept(ctx, doorOpened(id), message(id)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
 	})
 }

@@ -46,13 +46,22 @@ for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LI
   elseif #job == 0 then
     redis.call("ZREM", KEYS[1], name)
   else
+    local taken = false -- by a worker that has not let it go
+    for f = 1, #job, 2 do taken = taken or job[f] == "token" end
     redis.call("ZADD", KEYS[1], lease, name)
-    redis.call("HSET", key, "token", token, "lease", lease)
+    if taken then
+      redis.call("HSET", key, "token", token, "lease", lease)
+    else
+      redis.call("HSET", key, "token", token, "lease", lease, "since", text(us))
+    end
     out[#out + 1] = {name, token, job}
   end
 end
 local first = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
 return {text(us), first[2] and text(tonumber(first[2])) or "", out}`)
+
+// firstScore is lower than the score of any job that is not cancelled: see luaDueNow.
+const firstScore = 100_000_000_000
 
 // mostAtOnce keeps a claim within what Lua can give back at once.
 const mostAtOnce = 250
@@ -79,7 +88,7 @@ func (s *Store) Claim(ctx context.Context, lane relay.Lane, n int) (relay.Claim,
 	var broken []error
 	items, _ := reply[2].([]any)
 	for _, item := range items {
-		j, err := claimed(item)
+		j, err := claimed(item, c.Now)
 		if err != nil {
 			broken = append(broken, fmt.Errorf("store: claim: %w", err))
 			continue
@@ -89,7 +98,7 @@ func (s *Store) Claim(ctx context.Context, lane relay.Lane, n int) (relay.Claim,
 	return c, errors.Join(broken...)
 }
 
-func claimed(item any) (relay.Job, error) {
+func claimed(item any, now time.Time) (relay.Job, error) {
 	parts, _ := item.([]any)
 	name := str(parts, 0)
 	if len(parts) != 3 {
@@ -103,83 +112,114 @@ func claimed(item any) (relay.Job, error) {
 	for i := 0; i+1 < len(flat); i += 2 {
 		hash[str(flat, i)] = str(flat, i+1)
 	}
-	j, err := decode(hash)
+	j, err := decode(name, hash)
 	if err != nil {
 		return relay.Job{}, fmt.Errorf("job %q: %w", name, err)
 	}
-	j.Token = str(parts, 1)
+	j.Token, j.Since = str(parts, 1), now
+	if us, err := strconv.ParseInt(hash["since"], 10, 64); err == nil && hash["token"] != "" {
+		j.Since = time.UnixMicro(us).UTC()
+	}
 	return j, nil
 }
 
-const (
-	wantPrefix = "want:"
-	sumPrefix  = "sum:"
-)
-
-// decode reads the hash of a job.
-func decode(hash map[string]string) (relay.Job, error) {
-	j := relay.Job{ID: hash["id"], Trigger: hash["trigger"], Booking: hash["booking"], EventID: hash["event"], Record: hash["record"], Revision: hash["revision"], Cancelled: hash["cancelled"] != "", Unversioned: hash["unversioned"] != "", Lane: relay.Lane(hash["lane"])}
-	if j.ID == "" {
-		return j, errors.New("it has no id")
+// decode reads the hash of a job by its name.
+func decode(name string, hash map[string]string) (relay.Job, error) {
+	j := relay.Job{ID: cmp.Or(hash["id"], name), Cancelled: hash["cancelled"] != "", Lane: relay.Lane(hash["lane"])}
+	var kind, rest string
+	j.Trigger, rest, _ = strings.Cut(j.ID, ":")
+	if kind, rest, _ = strings.Cut(rest, ":"); kind == "booking" {
+		j.Booking = rest
+	}
+	if err := decodeHead(&j, hash["head"]); err != nil {
+		return j, err
+	}
+	j.Unversioned = j.Version == nil || hash["unversioned"] != ""
+	j.Worked = j.Changes
+	if text := hash["behind"]; text != "" {
+		behind, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return j, fmt.Errorf("behind: %w", err)
+		}
+		j.Worked -= behind
+	}
+	if err := decodeList(hash, "have", &j.Have); err != nil {
+		return j, err
+	}
+	if err := decodeList(hash, "attempts", &j.Attempts); err != nil {
+		return j, err
 	}
 	var err error
-	if j.Changes, err = strconv.ParseInt(hash["changes"], 10, 64); err != nil {
-		return j, fmt.Errorf("changes: %w", err)
-	}
-	if changed := hash["changed"]; changed != "" {
-		ms, err := strconv.ParseInt(changed, 10, 64)
-		if err != nil {
-			return j, fmt.Errorf("changed: %w", err)
-		}
-		j.ChangedAt = time.UnixMilli(ms).UTC()
-	}
-	if received := hash["received"]; received != "" {
-		us, err := strconv.ParseInt(received, 10, 64)
-		if err != nil {
-			return j, fmt.Errorf("received: %w", err)
-		}
-		j.ReceivedAt = time.UnixMicro(us).UTC()
-	}
-	if worked := hash["worked"]; worked != "" {
-		if j.Worked, err = strconv.ParseInt(worked, 10, 64); err != nil {
-			return j, fmt.Errorf("worked: %w", err)
-		}
-	}
-	if text := hash["version"]; text != "" {
-		v, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return j, fmt.Errorf("version: %w", err)
-		}
-		j.Version = &v
-	}
-	for field, list := range map[string]any{"have": &j.Have, "attempts": &j.Attempts} {
-		if text := hash[field]; text != "" {
-			if err := json.Unmarshal([]byte(text), list); err != nil {
-				return j, fmt.Errorf("%s: %w", field, err)
-			}
-		}
-	}
 	j.Want, err = decodeWant(hash)
 	return j, err
 }
 
+// decodeHead reads what acceptScript wrote of the newest event.
+func decodeHead(j *relay.Job, head string) error {
+	parts := strings.SplitN(head, " ", 7)
+	if len(parts) != 7 {
+		return fmt.Errorf("its head is %q", head)
+	}
+	var changed, received int64
+	for i, n := range map[int]*int64{0: &j.Changes, 3: &changed, 4: &received} {
+		var err error
+		if *n, err = strconv.ParseInt(parts[i], 10, 64); err != nil {
+			return fmt.Errorf("its head is %q: %w", head, err)
+		}
+	}
+	if parts[1] != "-" {
+		v, err := strconv.ParseFloat(parts[1], 64)
+		if err != nil {
+			return fmt.Errorf("version: %w", err)
+		}
+		j.Version = &v
+	}
+	j.Record, j.ChangedAt, j.ReceivedAt = parts[2], time.UnixMilli(changed).UTC(), time.UnixMicro(received).UTC()
+	j.Revision, j.EventID = parts[5], parts[6]
+	return nil
+}
+
+func decodeList(hash map[string]string, field string, list any) error {
+	if text := hash[field]; text != "" {
+		if err := json.Unmarshal([]byte(text), list); err != nil {
+			return fmt.Errorf("%s: %w", field, err)
+		}
+	}
+	return nil
+}
+
 // decodeWant reads what a job wants, in the order of the rule file.
 func decodeWant(hash map[string]string) ([]relay.Action, error) {
-	var fields []string
-	for field := range hash {
-		if strings.HasPrefix(field, wantPrefix) {
-			fields = append(fields, field)
+	var all []wanted
+	for field, text := range hash {
+		rule, is := strings.CutPrefix(field, "want:")
+		if !is {
+			continue
 		}
-	}
-	place := func(field string) int { return placeOf(hash[sumPrefix+strings.TrimPrefix(field, wantPrefix)]) }
-	slices.SortFunc(fields, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a, b)) })
-	var want []relay.Action
-	for _, field := range fields {
-		var actions []relay.Action
-		if err := json.Unmarshal([]byte(hash[field]), &actions); err != nil {
+		w, err := readWant(rule, text)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", field, err)
 		}
-		want = append(want, actions...)
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b wanted) int { return cmp.Or(cmp.Compare(a.place, b.place), strings.Compare(a.rule, b.rule)) })
+	var want []relay.Action
+	for _, w := range all {
+		want = append(want, w.actions...)
 	}
 	return want, nil
+}
+
+// readWant reads what [wanted.texts] wrote: digest, number, place and actions.
+func readWant(rule, text string) (w wanted, err error) {
+	parts := strings.SplitN(text, " ", 4)
+	if len(parts) != 4 {
+		return w, fmt.Errorf("%.40q is not what a rule wants", text)
+	}
+	w.rule = rule
+	if w.place, err = strconv.Atoi(parts[2]); err != nil {
+		return w, fmt.Errorf("place: %w", err)
+	}
+	w.actions, err = readActions(rule, parts[3])
+	return w, err
 }

@@ -5,102 +5,125 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"doorhook/internal/relay"
 )
 
-// luaHeld checks the lease before anything is written, and says 0 if it is lost:
-// to another worker, or to time, which another worker will notice.
-const luaHeld = `
-local job, due, name, token = KEYS[1], KEYS[2], ARGV[2], ARGV[3]
-local held = redis.call("HMGET", job, "token", "lease", "changes", "cancelled")
-if held[1] ~= token or tonumber(held[2]) <= ms then return {text(us), "0"} end
-local function put(field, value)
-  if value == "" then redis.call("HDEL", job, field) else redis.call("HSET", job, field, value) end
-end
-local function putProgress()
-  put("have", ARGV[4])
-  put("attempts", ARGV[5])
-end
-`
-
-// luaOwn notes whose the objects are that a job has in Kisi.
-const luaOwn = `
-local function own(from, to, ttl)
-  for i = from, to do redis.call("SET", KEYS[i], name, "PX", ttl) end
-end
-`
-
-// saveScript writes how far a job has got and renews its lease.
-//
-//	KEYS   1 job   2 due   3.. objects
-//	ARGV   1 now   2 job name   3 token   4 have, 5 attempts ("" nothing)
-//	       6 lease ms   7 how long it is known whose an object is, ms
-//	gives  now, 1 (0 if the lease is lost), changes
-var saveScript = newScript(luaTime + luaHeld + luaOwn + `
-local lease = text(ms + tonumber(ARGV[6]))
-putProgress()
-own(3, #KEYS, ARGV[7])
-redis.call("HSET", job, "lease", lease)
-redis.call("ZADD", due, lease, name)
-return {text(us), "1", held[3]}`)
-
-// finishScript writes how far a job has got and lets it go.
+// settleScript writes how far jobs have got, and lets go of those that are finished. Each
+// is done whole or not at all. It writes nothing of one whose lease is lost: to another
+// worker, or to time, which another worker will notice.
 //
 // A message that is done is wanted by nobody but who looks at the newest: those keep
 // their jobs, and of the others nothing stays. One that left dead letters, or was not
 // sent, stays as long as any job.
 //
-//	KEYS   1 job   2 due   3 dead   4 sent, a list   5.. objects, letters
-//	ARGV   1 now   2 job name   3 token   4 have, 5 attempts ("" nothing)
-//	       6 changes at claim   7 next ms ("" not before something happens)
-//	       8 retention ms ("" for ever)   9 letter TTL ms   10 how many objects
-//	       11 how long it is known whose they are, ms   12 how many finished
-//	       messages are kept ("" if it is none, or not done)   13 what jobs' keys
-//	       start with   14.. letters: name, text
-//	gives  now, 1 (0 if the lease is lost), whether the job is due at once
-var finishScript = newScript(luaTime + luaDueNow + luaLetters + luaHeld + luaOwn + `
-putProgress()
-own(5, 4 + tonumber(ARGV[10]), ARGV[11])
-redis.call("HSET", job, "worked", ARGV[6])
-redis.call("HDEL", job, "token", "lease")
-local moved = held[3] ~= ARGV[6]
-if moved then
-  redis.call("ZADD", due, dueNow(held[4]), name)
-elseif ARGV[7] ~= "" then
-  redis.call("ZADD", due, ARGV[7], name)
-else
-  redis.call("ZREM", due, name)
-  if ARGV[8] ~= "" then redis.call("PEXPIRE", job, ARGV[8]) end
-  if ARGV[12] ~= "" and redis.call("HGET", job, "letters") ~= "1" then
-    redis.call("HSET", job, "sent", "1")
-    local over = redis.call("LPUSH", KEYS[4], name) - tonumber(ARGV[12])
-    for i = 1, over do
-      local last = ARGV[13] .. redis.call("RPOP", KEYS[4])
-      if redis.call("HGET", last, "sent") then redis.call("DEL", last) end -- or it has more to do since
+//	KEYS   1 due   2 due messages   3 dead   4 sent, a list
+//	ARGV   1 now   2 what every key starts with   3 lease ms   4 how long a job at rest,
+//	       and whose an object is, is known, ms   5 letter TTL ms   6 how many finished
+//	       messages are kept   7.. jobs, each of
+//	       0 how many that are   1 letters: m waits among the messages, h stays in hand,
+//	       e rests for ever, s is a message that is done   2 job name   3 token   4 have
+//	       and 5 attempts ("" nothing)   6 changes at claim   7 next ms ("" not before
+//	       something happens)
+//	       and then whatever there is of: o key of an object · l name and text of a
+//	       letter
+//	gives  now, the lanes in which a job came due, and of each job, with spaces: ok,
+//	       lost (the lease) or error; changes; what the error is
+var settleScript = newScript(luaTime + luaDueNow + luaLetters + `
+local ARGV, call, insert, prefix = ARGV, redis.call, table.insert, ARGV[2]
+local dead, sent = KEYS[3], KEYS[4]
+local at_rest, woke, finished = {[1] = {}, [2] = {}}, {}, {}
+for _, key in ipairs({KEYS[1], KEYS[2], dead}) do call("ZCARD", key) end -- what is broken is so before anything is written
+call("LLEN", sent)
+
+local function settle(at)
+  local flags, name = ARGV[at + 1], ARGV[at + 2]
+  local function is(letter) return string.find(flags, letter, 1, true) end
+  local lane = is("m") and 2 or 1
+  local job, due = prefix .. "job:" .. name, KEYS[lane]
+  local held = call("HMGET", job, "token", "lease", "head", "cancelled", "letters")
+  local changes = string.match(held[3] or "", "^%d+")
+  if held[1] ~= ARGV[at + 3] or tonumber(held[2]) <= ms then return "lost " .. (changes or "0") end
+
+  local set, clear = {}, {}
+  local function put(field, value)
+    if value ~= "" then set[#set + 1], set[#set + 2] = field, value else insert(clear, field) end
+  end
+  put("have", ARGV[at + 4])
+  put("attempts", ARGV[at + 5])
+  if is("h") then
+    local lease = text(ms + tonumber(ARGV[3]))
+    put("lease", lease)
+    call("ZADD", due, lease, name)
+  else
+    local behind = tonumber(changes) - tonumber(ARGV[at + 6])
+    put("behind", behind > 0 and text(behind) or "")
+    local rests = changes == ARGV[at + 6] and ARGV[at + 7] == ""
+    local done = rests and is("s") and held[5] ~= "1"
+    if done then put("sent", "1") end
+    for _, field in ipairs({"token", "lease", "since"}) do insert(clear, field) end
+    if rests then
+      insert(at_rest[lane], name)
+      if not is("e") then call("PEXPIRE", job, ARGV[4]) end
+      if done then insert(finished, name) end
+    elseif changes ~= ARGV[at + 6] then
+      call("ZADD", due, dueNow(held[4]), name)
+      woke[lane] = true
+    else
+      call("ZADD", due, ARGV[at + 7], name)
     end
   end
+  if #set > 0 then call("HSET", job, unpack(set)) end
+  if #clear > 0 then call("HDEL", job, unpack(clear)) end
+
+  local letters, i, stop = {}, at + 8, at + tonumber(ARGV[at])
+  while i < stop do
+    if ARGV[i] == "o" then
+      call("SET", prefix .. ARGV[i + 1], name, "PX", ARGV[4])
+      i = i + 2
+    else
+      insert(letters, ARGV[i + 1])
+      insert(letters, ARGV[i + 2])
+      i = i + 3
+    end
+  end
+  if #letters > 0 then keepLetters(dead, prefix .. "letter:", letters, ARGV[5]) end
+  return "ok " .. changes
 end
-keepLetters(KEYS[3], 5 + tonumber(ARGV[10]), 14, ARGV[9])
-return {text(us), "1", moved and "1" or ""}`)
+
+local out, at = {text(us), ""}, 7
+while at <= #ARGV do
+  local ok, answer = pcall(settle, at)
+  if not ok then answer = "error 0 " .. errorText(answer) end
+  out[#out + 1] = answer
+  at = at + tonumber(ARGV[at])
+end
+for lane, names in ipairs(at_rest) do
+  if #names > 0 then call("ZREM", KEYS[lane], unpack(names)) end
+end
+if #finished > 0 then
+  local over = call("LPUSH", sent, unpack(finished)) - tonumber(ARGV[6])
+  local gone = {}
+  for i = 1, over do
+    local last = prefix .. "job:" .. call("RPOP", sent)
+    if call("HGET", last, "sent") then insert(gone, last) end -- or it has more to do since
+  end
+  if #gone > 0 then call("DEL", unpack(gone)) end
+end
+if woke[1] then out[2] = " " end
+if woke[2] then out[2] = out[2] .. "messages " end
+return out`)
 
 // Save keeps the job in hand: it writes Have and renews the lease. It reports
 // whether the job changed since it was claimed; then what is wanted is out of date,
 // and the worker must stop and Finish. It fails with [relay.ErrLeaseLost] and
 // writes nothing if the job is no longer in hand.
 func (s *Store) Save(ctx context.Context, j relay.Job) (changed bool, err error) {
-	have, attempts, err := progress(j)
-	if err != nil {
-		return false, err
-	}
-	reply, err := s.run(ctx, "save job "+short(j.ID), saveScript,
-		append([]string{s.keys.job(j.ID), s.keys.due(j.Lane)}, s.objects(j)...),
-		short(j.ID), j.Token, have, attempts, s.opts.Lease.Milliseconds(), s.opts.Retention.Milliseconds())
-	if err != nil {
-		return false, err
-	}
-	return num(reply, 2) != j.Changes, lost(reply, "save", j)
+	changes, err := s.settle(ctx, "save", j, "h", "", nil)
+	return changes != j.Changes, err
 }
 
 // Finish writes Have and lets the job go. It is due again at next, or, if next is
@@ -109,40 +132,56 @@ func (s *Store) Save(ctx context.Context, j relay.Job) (changed bool, err error)
 // the job is no longer in hand. Like Accept it may have had its effect when it
 // fails with [relay.ErrUnavailable]; a second try then finds the lease lost.
 func (s *Store) Finish(ctx context.Context, j relay.Job, next time.Time, letters []relay.DeadLetter) error {
-	have, attempts, err := progress(j)
-	if err != nil {
-		return err
-	}
-	names, texts, err := letterArgs(s.keys, letters)
+	texts, err := letterArgs(letters)
 	if err != nil {
 		return fmt.Errorf("store: finish job %s: %w", short(j.ID), err)
 	}
-	objects := s.objects(j)
-	keys := slices.Concat([]string{s.keys.job(j.ID), s.keys.due(j.Lane), s.keys.dead(), s.keys.sent()}, objects, names)
-	args := append([]any{
-		short(j.ID), j.Token, have, attempts, j.Changes, score(next), s.retention(j), s.opts.LetterTTL.Milliseconds(),
-		len(objects), s.opts.Retention.Milliseconds(), s.sentKept(j), s.keys.jobs(),
-	}, texts...)
-	reply, err := s.run(ctx, "finish job "+short(j.ID), finishScript, keys, args...)
-	if err != nil {
-		return err
+	flags := ""
+	switch {
+	case j.Standing(): // while something of it is in Kisi nothing else knows what to delete
+		flags = "e"
+	case done(j):
+		flags = "s"
 	}
-	if str(reply, 2) != "" {
-		s.signal(j.Lane)
-	}
-	return lost(reply, "finish", j)
+	_, err = s.settle(ctx, "finish", j, flags, score(next), texts)
+	return err
 }
 
-// objects are the keys that say whose the objects of j are. They live as long as a
-// create without an answer may be looked for, which is what they are for.
-func (s *Store) objects(j relay.Job) []string {
+// settle gives how often the job has changed by now.
+func (s *Store) settle(ctx context.Context, doing string, j relay.Job, flags, next string, letters []string) (changes int64, err error) {
+	have, attempts, err := progress(j)
+	if err != nil {
+		return 0, err
+	}
+	if j.Lane == relay.Messages {
+		flags += "m"
+	}
+	args := []string{"", flags, short(j.ID), j.Token, have, attempts, strconv.FormatInt(j.Changes, 10), next}
+	for _, key := range objects(j) {
+		args = append(args, "o", key)
+	}
+	answer, err := s.settling.do(ctx, withCount(withLetters(args, letters)))
+	if err != nil {
+		return 0, failed(doing+" job "+short(j.ID), err)
+	}
+	status, rest, _ := strings.Cut(answer, " ")
+	if status != "ok" {
+		err = fmt.Errorf("store: %s job %s: %w", doing, short(j.ID), relay.ErrLeaseLost)
+	}
+	return number(rest), err
+}
+
+// objects are the keys that say whose the objects of j are, without what every key starts
+// with. They live as long as a create without an answer may be looked for, which is what
+// they are for.
+func objects(j relay.Job) []string {
 	var keys []string
 	for _, h := range j.Have {
 		if h.Object != 0 {
-			keys = append(keys, s.keys.object(h.Action.Kind, h.Object))
+			keys = append(keys, objectAs(h.Action.Kind, h.Object))
 		}
 		for _, old := range h.Old {
-			keys = append(keys, s.keys.object(h.Action.Kind, old))
+			keys = append(keys, objectAs(h.Action.Kind, old))
 		}
 	}
 	return keys
@@ -181,39 +220,20 @@ func (s *Store) Adopt(ctx context.Context, j relay.Job, k relay.Kind, objects []
 	return 0, nil
 }
 
-func lost(reply []any, doing string, j relay.Job) error {
-	if num(reply, 1) == 1 {
-		return nil
-	}
-	return fmt.Errorf("store: %s job %s: %w", doing, short(j.ID), relay.ErrLeaseLost)
-}
-
-// retention is how long a job at rest is remembered. While something of it is in
-// Kisi nothing else knows what to delete, so then it stays.
-func (s *Store) retention(j relay.Job) string {
-	if j.Standing() {
-		return ""
-	}
-	return fmt.Sprint(s.opts.Retention.Milliseconds())
-}
-
 // mostSent is how many finished messages keep their jobs, for people to look at.
 const mostSent = 1000
 
-// sentKept is how many finished messages are kept if j is one, and "" if it is not.
-func (s *Store) sentKept(j relay.Job) string {
+// done reports whether j is a message, and all of it is done.
+func done(j relay.Job) bool {
 	open := func(h relay.Held) bool { return h.State != relay.Done }
-	if j.Lane != relay.Messages || j.Standing() || slices.ContainsFunc(j.Have, open) {
-		return ""
-	}
-	return fmt.Sprint(s.mostSent)
+	return j.Lane == relay.Messages && !slices.ContainsFunc(j.Have, open)
 }
 
 func score(next time.Time) string {
 	if next.IsZero() {
 		return ""
 	}
-	return fmt.Sprint(millis(next))
+	return strconv.FormatInt(millis(next), 10)
 }
 
 // progress is how far j has got, as its hash has it.

@@ -67,14 +67,14 @@ func wants(p relay.Plan) []wanted {
 	return all
 }
 
-// texts are what a script takes of w: the rule, its actions as one JSON text that
-// Lua hands on unread, and their sum.
+// texts are what a script takes of w: the rule, and its sum with its actions as one
+// JSON text that Lua hands on unread.
 func (w wanted) texts() ([]string, error) {
-	b, err := json.Marshal(w.actions)
+	text, err := actionsText(w.rule, w.actions)
 	if err != nil {
 		return nil, fmt.Errorf("rule %q: %w", w.rule, err)
 	}
-	return []string{w.rule, string(b), w.sum()}, nil
+	return []string{w.rule, w.sum() + " " + text}, nil
 }
 
 // sum is a digest of what w asks for, in any order, how many actions that are, and
@@ -89,24 +89,14 @@ func (w wanted) sum() string {
 	return fmt.Sprintf("%s %d %d", hex.EncodeToString(digest[:8]), len(asks), w.place)
 }
 
-// placeOf is the place in a sum; 0 of one that an older doorhook did not write.
-func placeOf(sum string) int {
-	var digest string
-	var n, place int
-	_, _ = fmt.Sscanf(sum, "%s %d %d", &digest, &n, &place)
-	return place
-}
-
 // refusal is the dead letter of an event that would grant more than its trigger may.
 // It has the whole event, and none of what else is wrong with it: a replay plans all
 // of it again.
-func (s *Store) refusal(ev relay.Event, whole json.RawMessage, p relay.Plan, job string) (l relay.DeadLetter, text string, err error) {
-	l = relay.DeadLetter{
+func (s *Store) refusal(ev relay.Event, whole json.RawMessage, p relay.Plan, job string) relay.DeadLetter {
+	return relay.DeadLetter{
 		ID: ev.RefusalID(),
 		At: s.Now().UTC(), Cause: relay.ByRule, Trigger: ev.Trigger, EventID: ev.ID, JobID: job, Revision: p.Revision, Event: whole,
 		Error: fmt.Sprintf("%v.grants_per_minute: this trigger may grant %d actions in a minute, and with this event, which asks for %d, it would grant more; "+
 			"nothing of the event was taken in. If it is in order, replay it, or have it sent again, a minute later", relay.ErrLimit, p.GrantsPerMinute, len(p.Actions())),
 	}
-	b, err := json.Marshal(l)
-	return l, string(b), err
 }

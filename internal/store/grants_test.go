@@ -237,8 +237,7 @@ func TestGrantsLast(t *testing.T) {
 	}
 }
 
-// TestWantsAreInTheOrderOfTheFile, also those of a rule that could not be decided on,
-// and of an older doorhook.
+// TestWantsAreInTheOrderOfTheFile, also those of a rule that could not be decided on.
 func TestWantsAreInTheOrderOfTheFile(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		s := b.open(t)
@@ -257,10 +256,6 @@ func TestWantsAreInTheOrderOfTheFile(t *testing.T) {
 		events, err := s.Events(ctx, "", 2)
 		if err != nil || j.Revision != "r2" || events[0].Revision != "r2" || events[1].Revision != "r1" {
 			t.Errorf("the revisions: %q, %+v, %v", j.Revision, events, err)
-		}
-		b.rdb.HDel(ctx, b.key("job:"+b1), "sum:z", "sum:a", "sum:m", "sum:b")
-		if got := want(job(t, s, b1)); got != "a2 b2 m1 z2" {
-			t.Errorf("of an older doorhook, wants %s", got)
 		}
 	})
 }

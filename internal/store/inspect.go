@@ -26,7 +26,7 @@ func (s *Store) Inspect(ctx context.Context) []relay.Check {
 	}
 	took := s.clock.host().Sub(sent)
 	checks := []relay.Check{{Name: "Redis", Health: relay.Healthy, Says: fmt.Sprintf("%s takes writes and answers within %s", s.rdb.where, took.Round(10*time.Microsecond))}}
-	checks = append(checks, s.inspectClock(), s.inspectMemory())
+	checks = append(checks, s.inspectClock(), s.inspectMemory(), s.inspectWaiting(ctx))
 	if s.embedded != nil {
 		return append(checks, s.inspectEmbedded())
 	}
@@ -48,6 +48,43 @@ func (s *Store) inspectMemory() relay.Check {
 	return relay.Check{Name: "memory of events", Health: relay.Healthy, Says: fmt.Sprintf(
 		"an event sent again within %s is a duplicate; a booking at rest is known for %s, a dead letter for %s; about %d events are listed",
 		period(s.opts.DedupTTL), period(s.opts.Retention), period(s.opts.LetterTTL), s.opts.Events)}
+}
+
+// inspectWaiting says how much is due that nobody has begun, beside what may be.
+func (s *Store) inspectWaiting(ctx context.Context) relay.Check {
+	var jobs int64
+	var oldest time.Duration
+	now := s.Now()
+	for _, lane := range lanes {
+		n, age, err := s.waiting(ctx, lane, now)
+		if err != nil {
+			return relay.Check{Name: "waiting work", Health: relay.Sick, Says: err.Error(), Advice: "check that Redis serves"}
+		}
+		jobs, oldest = max(jobs, n), max(oldest, age)
+	}
+	c := relay.Check{Name: "waiting work", Health: relay.Healthy, Says: fmt.Sprintf("%d jobs are due and not begun, the oldest for %s", jobs, oldest.Round(time.Second))}
+	if over := s.opts.MaxWaiting > 0 && jobs >= s.opts.MaxWaiting || s.opts.MaxWaitingAge > 0 && oldest > s.opts.MaxWaitingAge; over {
+		c.Health = relay.Sick
+		c.Advice = "that is more than DOORHOOK_MAX_WAITING or DOORHOOK_MAX_WAITING_AGE allow, so triggers are answered 503: see whether a doorhook runs that works, and what its log says of Kisi and of receivers"
+	}
+	return c
+}
+
+// waiting is how many jobs of a lane are due and in nobody's hand, and for how long the
+// oldest is, of those that are not cancelled.
+func (s *Store) waiting(ctx context.Context, lane relay.Lane, now time.Time) (n int64, oldest time.Duration, err error) {
+	due, ms := s.keys.due(lane), strconv.FormatInt(now.UnixMilli(), 10)
+	if n, err = s.rdb.ZCount(ctx, due, "-inf", ms).Result(); err != nil {
+		return 0, 0, failed("count waiting jobs", err)
+	}
+	first, err := s.rdb.ZRangeByScoreWithScores(ctx, due, &redis.ZRangeBy{Min: strconv.Itoa(firstScore), Max: ms, Count: 1}).Result()
+	if err != nil {
+		return 0, 0, failed("count waiting jobs", err)
+	}
+	if len(first) > 0 {
+		oldest = now.Sub(time.UnixMilli(int64(first[0].Score)))
+	}
+	return n, oldest, nil
 }
 
 // period writes whole days as days.

@@ -15,36 +15,34 @@ type keys struct{ tag string }
 
 func newKeys(prefix string) keys { return keys{tag: "{" + prefix + "}:"} }
 
-func (k keys) seen(trigger, event string) string {
-	return k.tag + "seen:" + trigger + ":" + short(event)
-}
+// seenAs is the key of an event's identity without what every key starts with.
+func seenAs(trigger, event string) string { return "seen:" + trigger + ":" + short(event) }
 
-func (k keys) grants(trigger string) string {
-	return k.tag + "grants:" + trigger
-}
-func (k keys) jobs() string              { return k.tag + "job:" } // + short(job id)
-func (k keys) job(id string) string      { return k.jobs() + short(id) }
-func (k keys) due(l relay.Lane) string   { return k.tag + "due" + of(l) }
-func (k keys) clock(l relay.Lane) string { return k.tag + "clock" + of(l) }
-func (k keys) sent() string              { return k.tag + "sent" }
-func (k keys) dead() string              { return k.tag + "dead" }
-func (k keys) letters() string           { return k.tag + "letter:" } // + short(letter id)
-func (k keys) letter(id string) string   { return k.letters() + short(id) }
-func (k keys) object(kind relay.Kind, id int64) string {
-	return k.tag + "object:" + string(kind) + ":" + strconv.FormatInt(id, 10)
-}
-func (k keys) events() string                  { return k.tag + "events" }
-func (k keys) login(account string) string     { return k.tag + "login:" + short(account) }
-func (k keys) loginLock(account string) string { return k.tag + "login-lock:" + short(account) }
-func (k keys) turns() string                   { return k.tag + "turns" }
-func (k keys) waiting() string                 { return k.tag + "turns-waiting" }
-func (k keys) ping() string                    { return k.tag + "ping" }
-func (k keys) opened() string                  { return k.tag + "opened" }
-func (k keys) caughtUp(trigger string) string  { return k.tag + "catchup:" + trigger }
+func (k keys) jobs() string                            { return k.tag + "job:" } // + short(job id)
+func (k keys) job(id string) string                    { return k.jobs() + short(id) }
+func (k keys) due(l relay.Lane) string                 { return k.tag + "due" + of(l) }
+func (k keys) clock(l relay.Lane) string               { return k.tag + "clock" + of(l) }
+func (k keys) sent() string                            { return k.tag + "sent" }
+func (k keys) dead() string                            { return k.tag + "dead" }
+func (k keys) letters() string                         { return k.tag + "letter:" } // + short(letter id)
+func (k keys) object(kind relay.Kind, id int64) string { return k.tag + objectAs(kind, id) }
+func (k keys) events() string                          { return k.tag + "events" }
+func (k keys) login(account string) string             { return k.tag + "login:" + short(account) }
+func (k keys) loginLock(account string) string         { return k.tag + "login-lock:" + short(account) }
+func (k keys) turns() string                           { return k.tag + "turns" }
+func (k keys) waiting() string                         { return k.tag + "turns-waiting" }
+func (k keys) ping() string                            { return k.tag + "ping" }
+func (k keys) opened() string                          { return k.tag + "opened" }
+func (k keys) caughtUp(trigger string) string          { return k.tag + "catchup:" + trigger }
 func (k keys) catchupLock(trigger string) string {
 	return k.tag + "catchup-lock:" + trigger
 }
 func (k keys) wake() string { return k.tag + "wake" } // a channel
+
+// objectAs is the key of an object without what every key starts with.
+func objectAs(kind relay.Kind, id int64) string {
+	return "object:" + string(kind) + ":" + strconv.FormatInt(id, 10)
+}
 
 // of ends the name of what each lane has for itself; that of the doors is older.
 func of(l relay.Lane) string {

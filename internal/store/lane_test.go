@@ -148,6 +148,7 @@ func TestFinishedMessages(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		s := b.open(t)
 		s.mostSent = 20
+		s.gather()
 		send := func(id string, p relay.Plan, state relay.State, letters ...relay.DeadLetter) {
 			t.Helper()
 			if r := accept(t, s, p); r.Status != relay.Accepted {
@@ -295,5 +296,50 @@ func TestBytesOfAMessage(t *testing.T) {
 	}
 	if size := rdb.DBSize(ctx).Val(); size > int64(n+mostSent+20) {
 		t.Errorf("%d keys for %d events", size, n)
+	}
+}
+
+// TestBytesOfAWaitingJob measures what a booking with a link and a schedule costs a Redis
+// while it waits, with all its keys, beside the list of events.
+func TestBytesOfAWaitingJob(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it sends thousands")
+	}
+	server := ownServer(t)
+	s := open(t, Options{URL: server.url(), Events: 10})
+	rdb := redis.NewClient(&redis.Options{Addr: strings.TrimSuffix(strings.TrimPrefix(server.url(), "redis://"), "/0"), MaintNotificationsConfig: noNotices()})
+	t.Cleanup(func() { rdb.Close() })
+	day := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	wait := func(from, to int) int64 {
+		for i := from; i < to; i++ {
+			id := fmt.Sprintf("bk_%08d", i)
+			starts := day.Add(time.Duration(i) * time.Minute)
+			a := relay.Action{
+				Key: "guest pass/0", Rule: "guest pass", Kind: relay.GroupLink, At: starts.Add(-time.Hour), NotAfter: starts.Add(time.Hour), Ends: starts.Add(time.Hour),
+				Args: relay.Encode(map[string]any{"group_id": 4711, "name": "Ada Lovelace, Studio B", "email": fmt.Sprintf("ada.%d@example.com", i), "valid_from": starts, "valid_until": starts.Add(time.Hour)}),
+			}
+			b := relay.Action{
+				Key: "front door/0", Rule: "front door", Kind: relay.Schedule, At: starts.Add(-time.Hour), NotAfter: starts.Add(time.Hour), Ends: starts.Add(time.Hour),
+				Args: relay.Encode(map[string]any{"lock_id": 22290, "name": "Studio B " + id, "starts_at": starts, "ends_at": starts.Add(time.Hour)}),
+			}
+			ev := event(id + ":created")
+			p := relay.Plan{
+				EventID: ev.ID, Booking: id, Version: version(float64(1772618400000000 + i)), Revision: "0123456789ab",
+				Rules: []relay.Match{{Rule: "guest pass", Actions: []relay.Action{a}}, {Rule: "front door", Actions: []relay.Action{b}, Place: 1}},
+			}
+			if _, err := s.Accept(ctx, ev, p); err != nil {
+				t.Fatal(err)
+			}
+			j := claimOne(t, s)
+			finish(t, s, j, starts.Add(-time.Hour))
+		}
+		return number(readInfo(rdb.Info(ctx, "memory").Val())["used_memory"])
+	}
+	before := wait(0, 1024)
+	const jobs = 3 * 1024
+	each := (wait(1024, 1024+jobs) - before) / jobs
+	t.Logf("a waiting job: %d bytes; its hash: %d, its place in line: %d", each, rdb.MemoryUsage(ctx, "{doorhook}:job:skedda:booking:bk_00001500", 0).Val(), rdb.MemoryUsage(ctx, "{doorhook}:due", 0).Val()/4096)
+	if each >= 1536 {
+		t.Errorf("a waiting job costs %d bytes", each)
 	}
 }

@@ -11,17 +11,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// letterArgs are the keys of dead letters, and for each its name and text.
-func letterArgs(k keys, letters []relay.DeadLetter) (names []string, args []any, err error) {
+// letterArgs are the name and the text of each dead letter.
+func letterArgs(letters []relay.DeadLetter) (args []string, err error) {
 	for _, l := range letters {
 		b, err := json.Marshal(l)
 		if err != nil {
-			return nil, nil, fmt.Errorf("dead letter %s: %w", l.ID, err)
+			return nil, fmt.Errorf("dead letter %s: %w", l.ID, err)
 		}
-		names = append(names, k.letter(l.ID))
 		args = append(args, short(l.ID), string(b))
 	}
-	return names, args, nil
+	return args, nil
 }
 
 // lettersScript reads the newest dead letters.

@@ -3,10 +3,11 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"doorhook/internal/relay"
@@ -56,17 +57,21 @@ func (s *Store) Event(ctx context.Context, place string) (relay.Record, bool, er
 	return recorded(entries[0]), true, nil
 }
 
+// recorded reads an entry of the list: its head has the status, when the event was
+// received, ms, and the job. What cannot be read is left out.
 func recorded(e redis.XMessage) relay.Record {
 	field := func(name string) string { text, _ := e.Values[name].(string); return text }
-	number := func(name string) int64 { n, _ := strconv.ParseInt(field(name), 10, 64); return n }
-	r := relay.Record{
-		ID: e.ID, At: time.UnixMilli(number("received")).UTC(), Trigger: field("trigger"), EventID: field("id"),
-		Status: relay.Status(field("status")), JobID: field("job"), Rules: field("rules"), Revision: field("revision"), Size: number("size"),
+	var k kept
+	_ = json.Unmarshal([]byte(field("record")), &k)
+	if k.Event != nil {
+		_ = json.Unmarshal(k.Event, &struct{ ID, Trigger *string }{&k.ID, &k.Trigger})
 	}
-	if event := field("event"); event != "" {
-		r.Event = []byte(event)
+	status, rest, _ := strings.Cut(field("head"), " ")
+	received, job, _ := strings.Cut(rest, " ")
+	return relay.Record{
+		ID: e.ID, At: time.UnixMilli(number(received)).UTC(), Trigger: k.Trigger, EventID: short(k.ID),
+		Status: relay.Status(status), JobID: job, Rules: k.Rules, Revision: k.Revision, Size: int64(k.Size), Event: k.Event,
 	}
-	return r
 }
 
 // Waiting gives the jobs of all lanes that are looked at next, the next first.
@@ -158,7 +163,7 @@ func (s *Store) jobs(ctx context.Context, names []string) ([]relay.Job, error) {
 		if len(hash) == 0 {
 			continue
 		}
-		j, err := decode(hash)
+		j, err := decode(name, hash)
 		if err != nil {
 			broken = append(broken, fmt.Errorf("store: read job %s: %w", name, err))
 			continue

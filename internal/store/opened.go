@@ -11,18 +11,19 @@ import (
 // openedTTL is how long it is remembered when doors were opened, after the last of them.
 const openedTTL = 7 * day
 
-// luaOpened notes when somebody opened a door: the latest time counts, in whatever
+// luaOpened notes when somebody opened which lock: the latest time counts, in whatever
 // order it is heard of.
 const luaOpened = `
-local function noteOpened(key, lock, at, ttl)
-  if lock == "" then return end
-  local last = tonumber(redis.call("HGET", key, lock) or "")
-  if not last or tonumber(at) > last then redis.call("HSET", key, lock, at) end
-  redis.call("PEXPIRE", key, ttl)
+local function noteOpened(key, came, ttl)
+  for lock, at in pairs(came) do
+    local last = tonumber(redis.call("HGET", key, lock) or "")
+    if not last or tonumber(at) > last then redis.call("HSET", key, lock, at) end
+  end
+  if next(came) then redis.call("PEXPIRE", key, ttl) end
 end
 `
 
-// openedArgs are what noteOpened takes: the lock, "" for none, and when, in ms.
+// openedArgs are what a script takes: the lock, "" for none, and when, in ms.
 func openedArgs(o *relay.Opened) (lock, at string) {
 	if o == nil || o.Lock == 0 {
 		return "", ""

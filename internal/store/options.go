@@ -40,6 +40,12 @@ type Options struct {
 	LetterTTL time.Duration // how long a dead letter is kept; 0 means 30 days
 	Events    int64         // how many events are kept, about; 0 means 10,000
 
+	// MaxWaiting is how many jobs of a lane may be due and in nobody's hand, and
+	// MaxWaitingAge for how long, before no more are accepted; 0 means 100,000 and 1h,
+	// less than 0 any.
+	MaxWaiting    int64
+	MaxWaitingAge time.Duration
+
 	// Now replaces the time of Redis in every script. It is for tests only:
 	// with it, hosts whose clocks differ no longer agree.
 	Now func() time.Time
@@ -54,6 +60,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.Retention = cmp.Or(o.Retention, max(7*day, o.DedupTTL))
 	o.LetterTTL = cmp.Or(o.LetterTTL, 30*day)
 	o.Events = cmp.Or(o.Events, 10_000)
+	o.MaxWaiting = cmp.Or(o.MaxWaiting, 100_000)
+	o.MaxWaitingAge = cmp.Or(o.MaxWaitingAge, time.Hour)
 	return o, o.check()
 }
 

@@ -71,7 +71,7 @@ func TestPoisonDiesAlone(t *testing.T) {
 		"want":  func(s *Store, key string) { s.rdb.HSet(ctx, key, "want:want", "nonsense") },
 		"list":  func(s *Store, key string) { s.rdb.Del(ctx, key); s.rdb.LPush(ctx, key, "x") },
 		"text":  func(s *Store, key string) { s.rdb.Set(ctx, key, "x", 0) },
-		"empty": func(s *Store, key string) { s.rdb.HDel(ctx, key, "id") },
+		"empty": func(s *Store, key string) { s.rdb.HDel(ctx, key, "head") },
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := &counted{Store: open(t, Options{})}

@@ -207,7 +207,8 @@ func (b *bed) statuses(t testing.TB) string {
 	t.Helper()
 	var out []string
 	for _, r := range b.records(t) {
-		out = append(out, r["status"].(string))
+		status, _, _ := strings.Cut(r["head"].(string), " ")
+		out = append(out, status)
 	}
 	return strings.Join(out, " ")
 }

@@ -40,44 +40,54 @@ if not us then
 end
 local ms = math.floor(us / 1000)
 local function text(n) return string.format("%.0f", n) end
+local function errorText(err) return type(err) == "table" and err.err or tostring(err) end
 `
 
 // luaDueNow is the score of a job that is due at once. A cancelled one goes before
 // all others, which may be many: its door may be open.
 const luaDueNow = `
+local firstScore = "100000000000" -- of those that are not cancelled
 local function dueNow(cancelled) return text(cancelled and math.floor(ms / 1000) or ms) end
 `
 
-// luaLetters keeps dead letters, whose keys are KEYS[keyAt] and after, each with
-// its name and text from ARGV[argAt], and lets go of those that have expired.
+// luaLetters keeps dead letters, a list of names and texts, and lets go of those that
+// have expired.
 const luaLetters = `
-local function keepLetter(dead, key, name, letter, ttl)
-  redis.call("SET", key, letter, "PX", ttl)
-  redis.call("ZADD", dead, text(ms), name)
+local function keepLetters(dead, keys, letters, ttl)
+  for i = 1, #letters, 2 do
+    redis.call("SET", keys .. letters[i], letters[i + 1], "PX", ttl)
+    redis.call("ZADD", dead, text(ms), letters[i])
+  end
   redis.call("ZREMRANGEBYSCORE", dead, "-inf", text(ms - tonumber(ttl)))
-end
-local function keepLetters(dead, keyAt, argAt, ttl)
-  for i = 0, #KEYS - keyAt do keepLetter(dead, KEYS[keyAt + i], ARGV[argAt + 2 * i], ARGV[argAt + 2 * i + 1], ttl) end
 end
 `
 
 // run calls a script, whose ARGV[1] is the time; args follow it. It gives the
 // answer with the time in front, as the script gave it.
 func (s *Store) run(ctx context.Context, doing string, sc script, keys []string, args ...any) ([]any, error) {
+	reply, err := s.ask(ctx, sc, keys, append([]any{s.clock.arg()}, args...))
+	if err != nil {
+		return nil, failed(doing, err)
+	}
+	return reply, nil
+}
+
+// ask is run with the time among args already, and without words for an error.
+func (s *Store) ask(ctx context.Context, sc script, keys []string, args []any) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	sent := s.clock.host()
 	var reply []any
 	eval := func() (err error) {
-		reply, err = s.eval(ctx, sc, keys, append([]any{s.clock.arg()}, args...))
+		reply, err = s.eval(ctx, sc, keys, args)
 		return err
 	}
 	if err := s.lasting(sc, eval); err != nil {
-		return nil, failed(doing, err)
+		return nil, err
 	}
 	us, err := strconv.ParseInt(str(reply, 0), 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("store: %s: Redis gave no time: %v", doing, reply)
+		return nil, fmt.Errorf("Redis gave no time: %v", reply) //nolint:staticcheck // it has a capital
 	}
 	s.clock.saw(time.UnixMicro(us), sent)
 	return reply, nil
@@ -132,14 +142,6 @@ func str(reply []any, i int) string {
 func num(reply []any, i int) int64 {
 	n, _ := strconv.ParseInt(str(reply, i), 10, 64)
 	return n
-}
-
-// flag is how a script takes a boolean.
-func flag(b bool) string {
-	if b {
-		return "1"
-	}
-	return ""
 }
 
 // millis is t as a score: rounded up, so that nothing comes due before its time.

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ type Store struct {
 	patience time.Duration   // limit on one call
 	mostSent int             // finished messages that keep their jobs
 
+	accepting, settling group
+
 	wake       map[relay.Lane]chan struct{} // does not change
 	subscribed *redis.PubSub                // nil if embedded
 	listening  sync.WaitGroup
@@ -47,6 +50,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		opts: o, keys: newKeys(o.Prefix), clock: clock{fixed: o.Now, host: time.Now},
 		name: rand.Text(), patience: 2 * time.Second, mostSent: mostSent, wake: map[relay.Lane]chan struct{}{},
 	}
+	s.gather()
 	for _, lane := range lanes {
 		s.wake[lane] = make(chan struct{}, 1)
 	}
@@ -60,6 +64,33 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.listen(ctx)
 	return s, nil
+}
+
+// gather says what travels together.
+func (s *Store) gather() {
+	o, k := s.opts, s.keys
+	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	s.accepting = group{
+		store: s, script: acceptScript,
+		keys: []string{k.due(relay.Doors), k.due(relay.Messages), k.events(), k.dead(), k.opened()},
+		common: []string{
+			k.tag, ms(o.DedupTTL), ms(o.LetterTTL), strconv.FormatInt(o.Events, 10), s.name, ms(openedTTL),
+			atMost(o.MaxWaiting), atMost(o.MaxWaitingAge.Milliseconds()),
+		},
+	}
+	s.settling = group{
+		store: s, script: settleScript,
+		keys:   []string{k.due(relay.Doors), k.due(relay.Messages), k.dead(), k.sent()},
+		common: []string{k.tag, ms(o.Lease), ms(o.Retention), ms(o.LetterTTL), strconv.Itoa(s.mostSent)},
+	}
+}
+
+// atMost is how a script takes a limit: "" is none.
+func atMost(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func (s *Store) connect(url string) (err error) {
@@ -87,6 +118,8 @@ func (s *Store) Close() error {
 			s.closed = s.subscribed.Close()
 		}
 		s.listening.Wait()
+		s.accepting.sending.Wait()
+		s.settling.sending.Wait()
 		s.closed = errors.Join(s.closed, s.rdb.Close())
 		if s.embedded != nil {
 			s.closed = errors.Join(s.closed, s.embedded.Close())

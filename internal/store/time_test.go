@@ -31,7 +31,7 @@ func TestManyWaiting(t *testing.T) {
 			id := fmt.Sprintf("skedda:booking:%d", i)
 			at := start.Add(rand.N(period).Truncate(time.Second))
 			due[at] = append(due[at], id)
-			pipe.HSet(ctx, b.key("job:"+id), "id", id, "changes", 1)
+			pipe.HSet(ctx, b.key("job:"+id), "head", "1 - 0-0 0 0  ")
 			pipe.ZAdd(ctx, b.key("due"), redis.Z{Member: id, Score: float64(at.UnixMilli())})
 		}
 		if _, err := pipe.Exec(ctx); err != nil {

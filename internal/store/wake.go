@@ -21,6 +21,13 @@ func (s *Store) signal(l relay.Lane) {
 	}
 }
 
+// woke signals all lanes in text, each of which has a space after it.
+func (s *Store) woke(text string) {
+	for lane, rest, ok := strings.Cut(text, " "); ok; lane, rest, ok = strings.Cut(rest, " ") {
+		s.signal(relay.Lane(lane))
+	}
+}
+
 // listen passes on other processes' hints until Close. An embedded Redis has no
 // other processes.
 func (s *Store) listen(ctx context.Context) {

@@ -90,7 +90,7 @@ func TestClaimManyAtOnce(t *testing.T) {
 		pipe := b.rdb.Pipeline()
 		for i := range mostAtOnce + 1 {
 			id := fmt.Sprintf("skedda:event:%d", i)
-			pipe.HSet(ctx, b.key("job:"+id), "id", id, "changes", 1)
+			pipe.HSet(ctx, b.key("job:"+id), "head", "1 - 0-0 0 0  ")
 			pipe.ZAdd(ctx, b.key("due"), redisZ(id))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -281,21 +281,22 @@ func TestForgottenJobLeavesNothingDue(t *testing.T) {
 func TestPoisonDoesNotBlock(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		s := b.open(t)
-		for _, id := range []string{"have", "want", "changes", "version", "type", "good"} {
+		for _, id := range []string{"have", "want", "changes", "version", "head", "type", "good"} {
 			accept(t, s, relay.Plan{EventID: id, Booking: id, Rules: []relay.Match{match("open", `{}`)}})
 		}
 		key := func(id string) string { return b.key("job:skedda:booking:" + id) }
 		b.rdb.HSet(ctx, key("have"), "have", "{")
 		b.rdb.HSet(ctx, key("want"), "want:open", "nonsense")
-		b.rdb.HSet(ctx, key("changes"), "changes", "many")
-		b.rdb.HSet(ctx, key("version"), "version", "new")
+		b.rdb.HSet(ctx, key("changes"), "head", "many - 0-0 0 0  ")
+		b.rdb.HSet(ctx, key("version"), "head", "1 new 0-0 0 0  ")
+		b.rdb.HSet(ctx, key("head"), "head", "new")
 		b.rdb.Del(ctx, key("type"))
 		b.rdb.LPush(ctx, key("type"), "x")
 		c, err := s.Claim(ctx, relay.Doors, 10)
 		if len(c.Jobs) != 1 || c.Jobs[0].Booking != "good" {
 			t.Fatalf("claimed %+v", c.Jobs)
 		}
-		for _, id := range []string{"have", "want", "changes", "version", "type"} {
+		for _, id := range []string{"have", "want", "changes", "version", "head", "type"} {
 			if err == nil || !strings.Contains(err.Error(), "skedda:booking:"+id) {
 				t.Errorf("the error does not name %s: %v", id, err)
 			}
