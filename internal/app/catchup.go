@@ -203,7 +203,7 @@ func said(status int) bool {
 // take hands one event on. A store that is away ends the run.
 func (c *catchup) take(ctx context.Context, got *relay.CaughtUp, e heldEvent) error {
 	answer, err := c.in.Take(ctx, got.Trigger, e.raw)
-	if errors.Is(err, relay.ErrUnavailable) || ctx.Err() != nil {
+	if errors.Is(err, relay.ErrUnavailable) || errors.Is(err, relay.ErrBusy) || ctx.Err() != nil {
 		return cmp.Or(err, context.Cause(ctx))
 	}
 	got.Read++

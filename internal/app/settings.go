@@ -42,6 +42,12 @@ type Settings struct {
 	Dedup, Retention, DeadRetention time.Duration
 	Events                          int64 // how many events are listed, about; 0 means 10,000
 
+	// MaxWaiting is how many jobs of a lane may be due and in nobody's hand, and
+	// MaxWaitingAge for how long, before triggers are told to come again; 0 means what
+	// package store says, less than 0 any.
+	MaxWaiting    int64
+	MaxWaitingAge time.Duration
+
 	// Catchup is how often what Kisi kept of what happened is compared with what came; 0 is never.
 	Catchup time.Duration
 
@@ -182,6 +188,7 @@ func (s Settings) storeOptions() store.Options {
 	return store.Options{
 		URL: s.Redis, Data: s.Data, Prefix: s.Prefix, Lease: s.Lease,
 		DedupTTL: s.Dedup, Retention: s.Retention, LetterTTL: s.DeadRetention, Events: s.Events,
+		MaxWaiting: s.MaxWaiting, MaxWaitingAge: s.MaxWaitingAge,
 	}
 }
 
