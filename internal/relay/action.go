@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -74,7 +75,17 @@ func (a Action) Asks() string {
 
 // Same reports whether a and b ask for the same thing, so that one which was
 // carried out serves for the other.
-func (a Action) Same(b Action) bool { return a.Asks() == b.Asks() }
+func (a Action) Same(b Action) bool { // as Asks has it, without making the texts
+	return a.Kind == b.Kind && bytes.Equal(a.Args, b.Args) && bytes.Equal(a.Later.event(), b.Later.event()) &&
+		(a.Kind.Stands() || a.At.Equal(b.At))
+}
+
+func (l *Later) event() json.RawMessage {
+	if l == nil {
+		return nil
+	}
+	return l.Event
+}
 
 // Opens is the lock, or the group of locks, that a is for; the other is 0.
 func (a Action) Opens() (lock, group int64) {

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -260,6 +261,10 @@ func (w *Worker) try(ctx context.Context, j *relay.Job, s step, first bool, now 
 // and what the step may change. It reports false when the booking has changed
 // meanwhile, so that the step may be wrong.
 func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, now time.Time) (bool, error) {
+	if first && w.claimSays(*j, s, now) {
+		begin(j, s, now)
+		return true, nil
+	}
 	was := *j
 	was.Have = slices.Clone(j.Have)
 	if !begin(j, s, now) && first {
@@ -272,6 +277,14 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 		*j = was // the step is not taken
 	}
 	return !changed, err
+}
+
+// claimSays reports whether the claim of j says all of s that has to be known after a
+// crash, and nobody had j in hand before us: whoever did, a lease ago or more, may have
+// sent something else.
+func (w *Worker) claimSays(j relay.Job, s step, now time.Time) bool {
+	age := now.Sub(j.Since)
+	return byClaim(j, s) && age >= 0 && age < w.opts.Lease
 }
 
 // take carries out a step and notes what it came to.
@@ -377,17 +390,21 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step, now time.Tim
 		return w.look(ctx, j, h, now)
 	default:
 		if want.Kind == relay.Send {
-			want.Message = message(j, h)
+			want.Message = message(j, h.TriedAt, want)
 		}
 		return w.create(ctx, want)
 	}
 }
 
-// message is the identity of what h sends, by which its receiver knows a second attempt
-// from a second message. It is the same after a crash, since TriedAt is saved before the
-// first attempt, and another one when something else is wanted.
-func message(j relay.Job, h relay.Held) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", j.ID, h.Action.Key, h.TriedAt.UnixMicro()))
+// message is the identity of the message a, by which its receiver knows a second attempt
+// from a second message. It is the same after a crash, since its claim or what was saved
+// before the first attempt says when that was; and another one when something else is
+// wanted, or the same anew.
+func message(j relay.Job, triedAt time.Time, a relay.Action) string {
+	b := append(strconv.AppendQuote(make([]byte, 0, 1024), j.ID), ' ')
+	b = append(strconv.AppendQuote(b, a.Key), ' ')
+	b = append(strconv.AppendInt(b, triedAt.UnixMicro(), 10), ' ')
+	sum := sha256.Sum256(append(b, a.Asks()...))
 	return "msg_" + hex.EncodeToString(sum[:16])
 }
 
