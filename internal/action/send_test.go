@@ -321,6 +321,38 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 }
 
+// TestSecretsThatChange hides what was sent, although the secret is another one by the time
+// of the answer, and then the new one.
+func TestSecretsThatChange(t *testing.T) {
+	env := map[string]string{"TOKEN": "the-first-t0ken"}
+	o := local(env)
+	o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		sent := r.Header.Get("X-Token")
+		env["TOKEN"] = "the-second-t0ken"
+		resp := respond(r, 200)
+		resp.Body = io.NopCloser(strings.NewReader("thanks for " + sent))
+		return resp, nil
+	})
+	d := doerWith(o)
+	for range 3 {
+		a := sending(map[string]any{"url": "https://a.example", "headers": map[string]relay.Text{"X-Token": secret("TOKEN")}})
+		if out := d.Create(t.Context(), a); out.Answer != "200 OK\nthanks for [redacted]" {
+			t.Error(out.Answer)
+		}
+	}
+}
+
+// TestDisguisesAreBounded forgets all when they are too many, and hides what it forgot.
+func TestDisguisesAreBounded(t *testing.T) {
+	d := disguises{known: map[string]disguise{}}
+	for i := range 3*mostReceivers + 1 {
+		s := secrets{values: []string{fmt.Sprint("secret-", i)}, known: &d}
+		if got := s.hide(fmt.Sprint("it is secret-", i)); got != "it is [redacted]" || len(d.known) > mostReceivers {
+			t.Fatalf("%q, and %d are known", got, len(d.known))
+		}
+	}
+}
+
 // TestReceiverRests: one that fails is left alone, then asked once, and goes on when it
 // answers. It says nothing of others.
 func TestReceiverRests(t *testing.T) {
