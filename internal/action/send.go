@@ -88,7 +88,7 @@ func (s *send) create(ctx context.Context, a relay.Action) relay.Outcome {
 		}
 		return out
 	}
-	leave, busy := s.receivers.enter(p.req.URL.Host)
+	leave, busy := s.receivers.enter(limited, p.req.URL.Host)
 	if busy != nil {
 		return relay.Outcome{Verdict: relay.Untried, After: busy.after, Err: fmt.Errorf("%s: %w", p.to(), busy)}
 	}
