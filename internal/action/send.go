@@ -74,7 +74,7 @@ func newSend(o SendOptions) *send {
 }
 
 func (s *send) create(ctx context.Context, a relay.Action) relay.Outcome {
-	m, err := args[message](a)
+	m, err := messageOf(a)
 	if err != nil {
 		return rejected(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // ErrUnset says that a text has a secret in it that nobody has given.
@@ -75,6 +76,10 @@ func (t Text) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads both.
 func (t *Text) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(b, []byte(`"`)) {
+		if !bytes.ContainsRune(b, '\\') && utf8.Valid(b) { // as it is, without a second reading
+			*t = Plain(string(b[1 : len(b)-1]))
+			return nil
+		}
 		var text string
 		err := json.Unmarshal(b, &text)
 		*t = Plain(text)

@@ -118,13 +118,18 @@ func New(j jobs, d doer, log *slog.Logger, o Options) (*Worker, error) {
 func (w *Worker) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	slots := make(chan struct{}, w.opts.Concurrency)
+	slots, hand := make(chan struct{}, w.opts.Concurrency), make(chan relay.Job, w.opts.Concurrency)
+	defer close(hand)
+	for range w.opts.Concurrency {
+		wg.Go(func() { w.workAll(ctx, hand, slots) })
+	}
 	failing := false
 	for ctx.Err() == nil {
 		free := w.free(ctx, slots)
 		if free == 0 {
 			return
 		}
+		began := time.Now()
 		claim, err := w.claim(ctx, free)
 		switch gone := err != nil && claim.Now.IsZero(); {
 		case gone != failing:
@@ -135,14 +140,41 @@ func (w *Worker) Run(ctx context.Context) {
 		}
 		for _, j := range claim.Jobs {
 			slots <- struct{}{} // never blocks: no more were claimed than there were free
-			wg.Go(func() {
-				defer func() { <-slots }()
-				w.work(ctx, j, w.jobs.Now)
-			})
+			hand <- j
 		}
 		if len(claim.Jobs) < free {
 			w.rest(ctx, claim)
 		}
+		if len(claim.Jobs) > 0 {
+			sleep(ctx, claimPause-time.Since(began))
+		}
+	}
+}
+
+// claimPause is how long at least after a claim that brought jobs the next one begins. Where
+// much is to be done, few claims bring many jobs, and not many claims one or two each. What
+// comes when there was nothing to do does not wait.
+const claimPause = 2 * time.Millisecond
+
+// workAll works jobs off, one after the other: a goroutine for each job would spend as
+// much on growing its stack as on deciding what to do.
+func (w *Worker) workAll(ctx context.Context, hand <-chan relay.Job, slots <-chan struct{}) {
+	for j := range hand {
+		w.work(ctx, j, w.jobs.Now)
+		<-slots
+	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -404,7 +436,7 @@ func message(j relay.Job, triedAt time.Time, a relay.Action) string {
 	b := append(strconv.AppendQuote(make([]byte, 0, 1024), j.ID), ' ')
 	b = append(strconv.AppendQuote(b, a.Key), ' ')
 	b = append(strconv.AppendInt(b, triedAt.UnixMicro(), 10), ' ')
-	sum := sha256.Sum256(append(b, a.Asks()...))
+	sum := sha256.Sum256(a.AppendAsks(b))
 	return "msg_" + hex.EncodeToString(sum[:16])
 }
 
@@ -445,12 +477,8 @@ func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letter
 	defer cancel()
 	err := w.jobs.Finish(ctx, j, when, letters)
 	for errors.Is(err, relay.ErrUnavailable) && ctx.Err() == nil {
-		t := time.NewTimer(finishRetry)
-		select {
-		case <-t.C:
+		if sleep(ctx, finishRetry); ctx.Err() == nil {
 			err = w.jobs.Finish(ctx, j, when, letters)
-		case <-ctx.Done():
-			t.Stop()
 		}
 	}
 	if err != nil {
