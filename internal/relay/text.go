@@ -73,17 +73,30 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]Part(t))
 }
 
-// UnmarshalJSON reads both.
+// UnmarshalJSON reads both. Plain text and a secret alone, which nearly all are, need no
+// second reading.
 func (t *Text) UnmarshalJSON(b []byte) error {
+	if text, ok := between(b, `"`, `"`); ok {
+		*t = Plain(text)
+		return nil
+	}
+	if name, ok := between(b, `[{"env":"`, `"}]`); ok {
+		*t = Text{{Env: name}}
+		return nil
+	}
 	if bytes.HasPrefix(b, []byte(`"`)) {
-		if !bytes.ContainsRune(b, '\\') && utf8.Valid(b) { // as it is, without a second reading
-			*t = Plain(string(b[1 : len(b)-1]))
-			return nil
-		}
 		var text string
 		err := json.Unmarshal(b, &text)
 		*t = Plain(text)
 		return err
 	}
 	return json.Unmarshal(b, (*[]Part)(t))
+}
+
+// between is what stands in b between before and after, if that is the same as JSON and as
+// a text.
+func between(b []byte, before, after string) (string, bool) {
+	inner, begins := bytes.CutPrefix(b, []byte(before))
+	inner, ends := bytes.CutSuffix(inner, []byte(after))
+	return string(inner), begins && ends && !bytes.ContainsAny(inner, `\"`) && utf8.Valid(inner)
 }
