@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -26,10 +25,10 @@ func claimedMessage(now time.Time) relay.Job {
 	}
 }
 
-// BenchmarkMessage is what a worker does for a message, without a store and a network.
+// BenchmarkMessage is what a worker does for a message, without a store, a network and a log.
 func BenchmarkMessage(b *testing.B) {
 	s := belt{newShelf()}
-	w, err := New(s, s, slog.New(slog.NewJSONHandler(io.Discard, nil)), Options{Lane: relay.Messages})
+	w, err := New(s, s, slog.New(slog.DiscardHandler), Options{Lane: relay.Messages})
 	if err != nil {
 		b.Fatal(err)
 	}

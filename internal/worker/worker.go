@@ -129,7 +129,7 @@ func (w *Worker) Run(ctx context.Context) {
 		if free == 0 {
 			return
 		}
-		began := time.Now()
+		pause := time.After(claimPause)
 		claim, err := w.claim(ctx, free)
 		switch gone := err != nil && claim.Now.IsZero(); {
 		case gone != failing:
@@ -146,7 +146,10 @@ func (w *Worker) Run(ctx context.Context) {
 			w.rest(ctx, claim)
 		}
 		if len(claim.Jobs) > 0 {
-			sleep(ctx, claimPause-time.Since(began))
+			select {
+			case <-pause:
+			case <-ctx.Done():
+			}
 		}
 	}
 }
@@ -162,19 +165,6 @@ func (w *Worker) workAll(ctx context.Context, hand <-chan relay.Job, slots <-cha
 	for j := range hand {
 		w.work(ctx, j, w.jobs.Now)
 		<-slots
-	}
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }
 
@@ -477,8 +467,10 @@ func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letter
 	defer cancel()
 	err := w.jobs.Finish(ctx, j, when, letters)
 	for errors.Is(err, relay.ErrUnavailable) && ctx.Err() == nil {
-		if sleep(ctx, finishRetry); ctx.Err() == nil {
+		select {
+		case <-time.After(finishRetry):
 			err = w.jobs.Finish(ctx, j, when, letters)
+		case <-ctx.Done():
 		}
 	}
 	if err != nil {
