@@ -51,6 +51,8 @@ func (p *post) workOn(t *testing.T) {
 // crash lets the worker lose the job before its next finish, so that another takes it up
 // when the lease has ended.
 func (p *post) crash() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.onFinish = func() error {
 		p.onFinish, p.due = nil, time.Now().Add(10*time.Second)
 		return relay.ErrLeaseLost
