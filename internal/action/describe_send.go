@@ -16,7 +16,7 @@ const forPerson = "once Kisi has said who it is"
 
 // message gives the request that would send a. Nothing is asked of anybody for it.
 func (c Caller) message(a relay.Action) ([]Request, error) {
-	m, err := args[message](a)
+	m, err := messageOf(a)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func newTransport(allow []netip.Prefix) *http.Transport {
 		MaxConnsPerHost:        64,
 		MaxIdleConnsPerHost:    mostAtOnce,
 		MaxIdleConns:           mostReceivers,
-		IdleConnTimeout:        30 * time.Second,
+		IdleConnTimeout:        90 * time.Second, // longer than a minute, for what comes once a minute
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true,
 	}

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +18,12 @@ const (
 	mostAtOnce    = 32               // messages under way to one of them
 	enoughFailed  = 5                // failures in a row say that it takes no messages
 	restFor       = 10 * time.Second // how long it gets none then, but for one that finds out
+
+	// A receiver that answers in quick has a place for one more in a moment, and to wait for
+	// it costs less than to come again. A message waits no longer than moment, since it
+	// waits in the room of messages to others.
+	quick  = 50 * time.Millisecond
+	moment = 100 * time.Millisecond
 )
 
 // errNoWord says that the end of an attempt tells nothing of the receiver.
@@ -32,7 +39,8 @@ type receivers struct {
 
 type receiver struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[any] // used with mu held
-	busy    int                                   // messages under way
+	places  chan struct{}                         // holds one for each message under way
+	took    time.Duration                         // until the newest of them were answered, about
 	used    time.Time
 	restEnd time.Time
 }
@@ -53,25 +61,65 @@ func newReceivers(now func() time.Time) *receivers {
 
 // enter lets a message to host go, whose end is then told to leave: nil is an answer,
 // errNoWord tells nothing, and any other error is a failure of the receiver's.
-func (rs *receivers) enter(host string) (leave func(error), busy *busyError) {
+func (rs *receivers) enter(ctx context.Context, host string) (leave func(error), busy *busyError) {
+	r, isQuick := rs.at(host)
+	if !r.enter(ctx, isQuick) {
+		rs.slower(r, moment)
+		return nil, &busyError{fmt.Sprintf("%d messages to it are under way", mostAtOnce), 100*time.Millisecond + rand.N(900*time.Millisecond)}
+	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	r := rs.receiver(host)
-	r.used = rs.now()
-	if r.busy >= mostAtOnce {
-		return nil, &busyError{fmt.Sprintf("%d messages to it are under way", r.busy), 100*time.Millisecond + rand.N(900*time.Millisecond)}
-	}
+	entered := rs.now()
 	done, err := r.breaker.Allow()
 	if err != nil {
-		return nil, &busyError{fmt.Sprintf("the last %d messages to it failed, so it is left alone for a moment", enoughFailed), max(r.restEnd.Sub(r.used), time.Second)}
+		<-r.places
+		return nil, &busyError{fmt.Sprintf("the last %d messages to it failed, so it is left alone for a moment", enoughFailed), max(r.restEnd.Sub(entered), time.Second)}
 	}
-	r.busy++
 	return func(what error) {
 		rs.mu.Lock()
 		defer rs.mu.Unlock()
-		r.busy--
+		<-r.places
+		r.took += (rs.now().Sub(entered) - r.took) / 8
 		done(what)
 	}, nil
+}
+
+// at is the receiver at host, and whether it answers quickly.
+func (rs *receivers) at(host string) (r *receiver, isQuick bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r = rs.receiver(host)
+	r.used = rs.now()
+	return r, r.took <= quick
+}
+
+// slower notes that r has taken d, or longer: those that are under way say so only when
+// they end.
+func (rs *receivers) slower(r *receiver, d time.Duration) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r.took = max(r.took, d)
+}
+
+// enter takes a place, and waits a moment for one if it may.
+func (r *receiver) enter(ctx context.Context, mayWait bool) bool {
+	select {
+	case r.places <- struct{}{}:
+		return true
+	default:
+	}
+	if !mayWait {
+		return false
+	}
+	t := time.NewTimer(moment)
+	defer t.Stop()
+	select {
+	case r.places <- struct{}{}:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // receiver is the one at host; the one that was idle longest is forgotten if there are
@@ -83,7 +131,7 @@ func (rs *receivers) receiver(host string) *receiver {
 	if len(rs.known) >= mostReceivers {
 		rs.forget()
 	}
-	r := &receiver{}
+	r := &receiver{places: make(chan struct{}, mostAtOnce)}
 	r.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Timeout:     restFor - 1, // it lets messages through after this, not at it
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= enoughFailed },
@@ -101,7 +149,7 @@ func (rs *receivers) receiver(host string) *receiver {
 func (rs *receivers) forget() {
 	idlest := ""
 	for host, r := range rs.known {
-		if r.busy == 0 && (idlest == "" || r.used.Before(rs.known[idlest].used)) {
+		if len(r.places) == 0 && (idlest == "" || r.used.Before(rs.known[idlest].used)) {
 			idlest = host
 		}
 	}

@@ -48,6 +48,7 @@ type send struct {
 	timeout   time.Duration
 	now       func() time.Time
 	receivers *receivers
+	disguises disguises
 }
 
 func newSend(o SendOptions) *send {
@@ -68,12 +69,12 @@ func newSend(o SendOptions) *send {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.receivers = newReceivers(time.Now)
+	s.receivers, s.disguises.known = newReceivers(time.Now), map[string]disguise{}
 	return s
 }
 
 func (s *send) create(ctx context.Context, a relay.Action) relay.Outcome {
-	m, err := args[message](a)
+	m, err := messageOf(a)
 	if err != nil {
 		return rejected(err)
 	}
@@ -87,9 +88,9 @@ func (s *send) create(ctx context.Context, a relay.Action) relay.Outcome {
 		}
 		return out
 	}
-	leave, busy := s.receivers.enter(p.req.URL.Host)
+	leave, busy := s.receivers.enter(limited, p.req.URL.Host)
 	if busy != nil {
-		return relay.Outcome{Verdict: relay.Untried, After: busy.after, Err: fmt.Errorf("%s: %w", p.to, busy)}
+		return relay.Outcome{Verdict: relay.Untried, After: busy.after, Err: fmt.Errorf("%s: %w", p.to(), busy)}
 	}
 	told := errNoWord // a panic says nothing of the receiver
 	defer func() { leave(told) }()
@@ -195,41 +196,43 @@ func (m message) receiver() string {
 
 // parcel is a message with its secrets in it, ready to be sent.
 type parcel struct {
+	message
 	req     *http.Request
-	to      string // who gets it, without a secret
 	secrets secrets
-	open    bool // to is its host
 }
 
-func (s *send) pack(ctx context.Context, m message, id string) (parcel, error) {
-	p := parcel{to: m.receiver(), secrets: secretsOf(m, s.env)}
-	address, err := m.URL.Reveal(s.env)
+// to says who gets it, without a secret.
+func (p *parcel) to() string { return p.receiver() }
+
+func (s *send) pack(ctx context.Context, m message, id string) (*parcel, error) {
+	p := &parcel{message: m, secrets: secrets{known: &s.disguises}}
+	env := p.secrets.revealing(s.env)
+	address, err := m.URL.Reveal(env)
 	if err != nil {
 		return p, err
 	}
-	u, err := url.Parse(address.Reveal())
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return p, errors.New("this is not an address that can be sent to: it has to look like https://example.com/hook")
-	}
 	body, contentType := m.body()
-	p.open = p.to == u.Host
-	if p.req, err = http.NewRequestWithContext(ctx, m.method(), u.String(), strings.NewReader(body)); err != nil {
-		return p, errors.New("no request can be made of this method and address") // the reason would show the address
+	p.req, err = http.NewRequestWithContext(ctx, m.method(), address.Reveal(), strings.NewReader(body))
+	if err != nil || p.req.URL.Host == "" || p.req.URL.Scheme != "https" && p.req.URL.Scheme != "http" {
+		return p, errors.New("this is not an address that can be sent to: it has to look like https://example.com/hook") // the reason would show it
+	}
+	if m.URL.Secret() {
+		p.secrets.address(p.req.URL)
 	}
 	for name, text := range m.headers(s.agent, id, contentType) {
-		value, err := text.Reveal(s.env)
+		value, err := text.Reveal(env)
 		if err != nil {
 			return p, err
 		}
 		if strings.ContainsFunc(value.Reveal(), unprintable) || strings.ContainsFunc(name, unnamable) {
 			return p, fmt.Errorf("the header %q has a line break, or another character that no header may have", name)
 		}
-		p.req.Header.Set(name, value.Reveal())
+		p.req.Header[name] = []string{value.Reveal()}
 	}
 	if host := p.req.Header.Get("Host"); host != "" { // of all headers this one alone has its place there
 		p.req.Host = host
 	}
-	return p, s.stamp(p.req, m.Sign, id, body)
+	return p, s.stamp(p.req, m.Sign, env, id, body)
 }
 
 func unprintable(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
@@ -239,13 +242,13 @@ func unnamable(r rune) bool {
 }
 
 // stamp says when a message is sent, and signs it as Standard Webhooks has it.
-func (s *send) stamp(req *http.Request, sign relay.Text, id, body string) error {
+func (s *send) stamp(req *http.Request, sign relay.Text, env func(string) string, id, body string) error {
 	at := strconv.FormatInt(s.now().Unix(), 10)
 	req.Header.Set(timeHeader, at)
 	if len(sign) == 0 {
 		return nil
 	}
-	secret, err := sign.Reveal(s.env)
+	secret, err := sign.Reveal(env)
 	if err != nil {
 		return err
 	}

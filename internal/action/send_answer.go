@@ -3,19 +3,13 @@ package action
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +25,7 @@ func strained(status int) bool {
 }
 
 // judge says what an answer means.
-func (p parcel) judge(resp *http.Response, now time.Time) relay.Outcome {
+func (p *parcel) judge(resp *http.Response, now time.Time) relay.Outcome {
 	out := relay.Outcome{Verdict: relay.OK, Answer: p.secrets.answer(resp)}
 	status := resp.StatusCode
 	if status >= 200 && status < 300 {
@@ -47,12 +41,12 @@ func (p parcel) judge(resp *http.Response, now time.Time) relay.Outcome {
 	case status >= 300 && status < 400:
 		says = ": " + p.pointed(resp)
 	}
-	out.Err = fmt.Errorf("%s answered %d %s%s", p.to, status, http.StatusText(status), says)
+	out.Err = fmt.Errorf("%s answered %d %s%s", p.to(), status, http.StatusText(status), says)
 	return out
 }
 
 // pointed says where a redirect leads, as far as that is no secret.
-func (p parcel) pointed(resp *http.Response) string {
+func (p *parcel) pointed(resp *http.Response) string {
 	to := "another address"
 	if u, err := resp.Location(); err == nil && u.Host != "" && u.Host != resp.Request.URL.Host {
 		to = p.secrets.hide(u.Host)
@@ -61,20 +55,20 @@ func (p parcel) pointed(resp *http.Response) string {
 }
 
 // unanswered says what an attempt without an answer means.
-func (p parcel) unanswered(err error) relay.Outcome {
+func (p *parcel) unanswered(err error) relay.Outcome {
 	var denied *deniedError
 	if !errors.As(err, &denied) {
-		return relay.Outcome{Verdict: relay.Retry, Err: fmt.Errorf("%s: %s", p.to, p.why(err))}
+		return relay.Outcome{Verdict: relay.Retry, Err: fmt.Errorf("%s: %s", p.to(), p.why(err))}
 	}
 	address := "it"
-	if p.open {
+	if p.to() == p.req.URL.Host {
 		address = denied.address
 	}
-	return rejected(fmt.Errorf("%s: %s is a private address, or one for a special purpose: allow it with DOORHOOK_SEND_ALLOW if it is meant", p.to, address))
+	return rejected(fmt.Errorf("%s: %s is a private address, or one for a special purpose: allow it with DOORHOOK_SEND_ALLOW if it is meant", p.to(), address))
 }
 
 // why says why there was no answer, without the address.
-func (p parcel) why(err error) string {
+func (p *parcel) why(err error) string {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var op *net.OpError
@@ -103,97 +97,12 @@ const (
 	mostRead   = 64 << 10 // of which they are taken; the rest is left unread
 )
 
-// secrets are what must not be seen of what was sent, however it is said back.
-type secrets struct {
-	forms   *strings.Replacer // nil hides nothing
-	longest int               // in bytes
-}
-
-// derived is how long a part of a secret address has to be to be one itself: shorter ones
-// are words.
-const derived = 8
-
-// secretsOf are the values that m has of the environment, and all parts of those that are
-// addresses.
-func secretsOf(m message, env func(string) string) secrets {
-	texts := []relay.Text{m.URL, m.Sign}
-	for _, t := range m.Headers {
-		texts = append(texts, t)
-	}
-	forms := map[string]bool{}
-	for _, t := range texts {
-		for _, part := range t {
-			if part.Env != "" {
-				value := strings.TrimSpace(env(part.Env))
-				for _, secret := range append(partsOf(value), value, strings.TrimPrefix(value, "whsec_")) {
-					addForms(forms, secret)
-				}
-			}
-		}
-	}
-	if address, err := m.URL.Reveal(env); err == nil && m.URL.Secret() {
-		if u, err := url.Parse(address.Reveal()); err == nil && u.User != nil {
-			password, _ := u.User.Password()
-			forms[base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))] = true
-		}
-	}
-	delete(forms, "")
-	if len(forms) == 0 {
-		return secrets{}
-	}
-	// The longest first: of one within another something would be left.
-	all := slices.SortedFunc(maps.Keys(forms), func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, form := range all {
-		pairs = append(pairs, form, "[redacted]")
-	}
-	return secrets{strings.NewReplacer(pairs...), len(all[0])}
-}
-
-var percents = regexp.MustCompile("%[0-9A-F]{2}")
-
-// addForms adds the ways in which a secret may be written in an answer.
-func addForms(forms map[string]bool, secret string) {
-	quoted, _ := json.Marshal(secret)
-	inJSON := strings.Trim(string(quoted), `"`)
-	for _, form := range []string{
-		secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret), inJSON,
-		strings.ReplaceAll(inJSON, "/", `\/`), strings.ReplaceAll(secret, "/", `\/`), // as PHP writes JSON
-		base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret)),
-	} {
-		forms[form] = true
-		forms[percents.ReplaceAllStringFunc(form, strings.ToLower)] = true // as .NET escapes
-	}
-}
-
-// partsOf are what may be said back of a secret that is an address.
-func partsOf(secret string) []string {
-	u, err := url.Parse(secret)
-	if err != nil || u.Host == "" {
-		return nil
-	}
-	parts := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery}
-	parts = append(parts, strings.Split(u.Path, "/")...)
-	for _, values := range u.Query() {
-		parts = append(parts, values...)
-	}
-	parts = slices.DeleteFunc(parts, func(part string) bool { return len(part) < derived })
-	if password, ok := u.User.Password(); ok {
-		parts = append(parts, password)
-	}
-	return append(parts, u.Host, u.Hostname())
-}
-
-func (s secrets) hide(text string) string {
-	if s.forms == nil {
-		return text
-	}
-	return s.forms.Replace(text)
-}
-
 // answer is what there was in the answer to what was sent: its status, and its text.
-func (s secrets) answer(resp *http.Response) string {
-	status := fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+func (s *secrets) answer(resp *http.Response) string {
+	status := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+	if resp.Body == http.NoBody {
+		return status
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, mostRead))
 	cut := err != nil || len(body) == mostRead
 	text := string(body)
@@ -208,7 +117,7 @@ func (s secrets) answer(resp *http.Response) string {
 	}
 	text = s.hide(text)
 	if cut { // where it ends there may be the beginning of a secret
-		text = strings.ToValidUTF8(text[:max(0, len(text)-s.longest)], "")
+		text = strings.ToValidUTF8(text[:max(0, len(text)-s.longest())], "")
 	}
 	return shortened(status+"\n"+text, mostAnswer)
 }

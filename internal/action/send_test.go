@@ -321,6 +321,38 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 }
 
+// TestSecretsThatChange hides what was sent, although the secret is another one by the time
+// of the answer, and then the new one.
+func TestSecretsThatChange(t *testing.T) {
+	env := map[string]string{"TOKEN": "the-first-t0ken"}
+	o := local(env)
+	o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		sent := r.Header.Get("X-Token")
+		env["TOKEN"] = "the-second-t0ken"
+		resp := respond(r, 200)
+		resp.Body = io.NopCloser(strings.NewReader("thanks for " + sent))
+		return resp, nil
+	})
+	d := doerWith(o)
+	for range 3 {
+		a := sending(map[string]any{"url": "https://a.example", "headers": map[string]relay.Text{"X-Token": secret("TOKEN")}})
+		if out := d.Create(t.Context(), a); out.Answer != "200 OK\nthanks for [redacted]" {
+			t.Error(out.Answer)
+		}
+	}
+}
+
+// TestDisguisesAreBounded forgets all when they are too many, and hides what it forgot.
+func TestDisguisesAreBounded(t *testing.T) {
+	d := disguises{known: map[string]disguise{}}
+	for i := range 3*mostReceivers + 1 {
+		s := secrets{values: []string{fmt.Sprint("secret-", i)}, known: &d}
+		if got := s.hide(fmt.Sprint("it is secret-", i)); got != "it is [redacted]" || len(d.known) > mostReceivers {
+			t.Fatalf("%q, and %d are known", got, len(d.known))
+		}
+	}
+}
+
 // TestReceiverRests: one that fails is left alone, then asked once, and goes on when it
 // answers. It says nothing of others.
 func TestReceiverRests(t *testing.T) {
@@ -423,13 +455,57 @@ func TestCrowdedReceiver(t *testing.T) {
 	})
 }
 
+// TestAMomentForAPlace: a message waits for a place at a receiver that answers quickly, and
+// at one that does not any more it comes again, without holding up those to others.
+func TestAMomentForAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pause := 10 * time.Millisecond
+		d := doerWith(SendOptions{Timeout: 5 * time.Second, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(pause)
+			return respond(r, 200), nil
+		})})
+		// crowd sends n messages at a time and counts those that were not sent, and when the last of them was let go of.
+		crowd := func(n int) (untried int, after time.Duration) {
+			began, outs := time.Now(), make(chan relay.Outcome)
+			for range n {
+				go func() { outs <- d.Create(context.Background(), sending(map[string]any{"url": "https://a.example"})) }()
+			}
+			for range n {
+				if out := <-outs; out.Verdict == relay.Untried {
+					untried, after = untried+1, time.Since(began)
+				} else if out.Verdict != relay.OK {
+					t.Errorf("%s: %v", out.Verdict, out.Err)
+				}
+			}
+			return untried, after
+		}
+		for _, tt := range []struct {
+			pause   time.Duration
+			untried int
+			after   time.Duration
+		}{
+			{10 * time.Millisecond, 0, 0},       // four rounds
+			{2 * time.Second, 96, moment},       // it was quick until now
+			{2 * time.Second, 96, 0},            // it is known to be slow
+			{time.Millisecond, 96, 0},           // still so
+			{time.Millisecond, 0, 0},            // its answers say that it is quick again
+			{60 * time.Millisecond, 64, moment}, // two rounds fit in
+		} {
+			pause = tt.pause
+			if untried, after := crowd(4 * mostAtOnce); untried != tt.untried || after != tt.after {
+				t.Errorf("answers after %s: %d were not sent, known after %s; want %d, %s", tt.pause, untried, after, tt.untried, tt.after)
+			}
+		}
+	})
+}
+
 // TestReceiversAreBounded forgets the one that was idle longest, and none that is busy.
 func TestReceiversAreBounded(t *testing.T) {
 	at := time.Unix(0, 0)
 	rs := newReceivers(func() time.Time { at = at.Add(time.Second); return at })
-	leave, _ := rs.enter("busy")
+	leave, _ := rs.enter(t.Context(), "busy")
 	for i := range 2 * mostReceivers {
-		done, busy := rs.enter(fmt.Sprint(i))
+		done, busy := rs.enter(t.Context(), fmt.Sprint(i))
 		if busy != nil {
 			t.Fatal(busy)
 		}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -61,20 +62,33 @@ type Limits struct {
 // Asks is what a asks for, as a text. When it is to be done matters only for what
 // happens once, and has no window of its own. Limits do not matter: a new one takes
 // nothing back that was granted. Nor does when it is taken back unused.
-func (a Action) Asks() string {
-	ask := string(a.Kind) + " " + string(a.Args)
+func (a Action) Asks() string { return string(a.AppendAsks(nil)) }
+
+// AppendAsks appends to b what a asks for.
+func (a Action) AppendAsks(b []byte) []byte {
+	b = append(append(append(b, a.Kind...), ' '), a.Args...)
 	if a.Later != nil {
-		ask += " " + string(a.Later.Event)
+		b = append(append(b, ' '), a.Later.Event...)
 	}
 	if !a.Kind.Stands() {
-		ask += " " + a.At.UTC().Format(time.RFC3339Nano)
+		b = a.At.UTC().AppendFormat(append(b, ' '), time.RFC3339Nano)
 	}
-	return ask
+	return b
 }
 
 // Same reports whether a and b ask for the same thing, so that one which was
 // carried out serves for the other.
-func (a Action) Same(b Action) bool { return a.Asks() == b.Asks() }
+func (a Action) Same(b Action) bool { // as Asks has it, without making the texts
+	return a.Kind == b.Kind && bytes.Equal(a.Args, b.Args) && bytes.Equal(a.Later.event(), b.Later.event()) &&
+		(a.Kind.Stands() || a.At.Equal(b.At))
+}
+
+func (l *Later) event() json.RawMessage {
+	if l == nil {
+		return nil
+	}
+	return l.Event
+}
 
 // Opens is the lock, or the group of locks, that a is for; the other is 0.
 func (a Action) Opens() (lock, group int64) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // ErrUnset says that a text has a secret in it that nobody has given.
@@ -72,8 +73,17 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]Part(t))
 }
 
-// UnmarshalJSON reads both.
+// UnmarshalJSON reads both. Plain text and a secret alone, which nearly all are, need no
+// second reading.
 func (t *Text) UnmarshalJSON(b []byte) error {
+	if text, ok := between(b, `"`, `"`); ok {
+		*t = Plain(text)
+		return nil
+	}
+	if name, ok := between(b, `[{"env":"`, `"}]`); ok {
+		*t = Text{{Env: name}}
+		return nil
+	}
 	if bytes.HasPrefix(b, []byte(`"`)) {
 		var text string
 		err := json.Unmarshal(b, &text)
@@ -81,4 +91,12 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	return json.Unmarshal(b, (*[]Part)(t))
+}
+
+// between is what stands in b between before and after, if that is the same as JSON and as
+// a text.
+func between(b []byte, before, after string) (string, bool) {
+	inner, begins := bytes.CutPrefix(b, []byte(before))
+	inner, ends := bytes.CutSuffix(inner, []byte(after))
+	return string(inner), begins && ends && !bytes.ContainsAny(inner, `\"`) && utf8.Valid(inner)
 }

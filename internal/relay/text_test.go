@@ -22,6 +22,8 @@ func TestText(t *testing.T) {
 		{"a secret with a line break after it", Text{{Env: "KEY"}}, `[{"env":"KEY"}]`, "${env.KEY}", "s3cr3t", ""},
 		{"what only looks like one", Plain("${env.KEY}"), `"${env.KEY}"`, "${env.KEY}", "${env.KEY}", ""},
 		{"JSON of a secret, sent as text", Plain(`[{"env":"KEY"}]`), `"[{\"env\":\"KEY\"}]"`, `[{"env":"KEY"}]`, `[{"env":"KEY"}]`, ""},
+		{"a quote and an escape", Plain("say \"a\\b\" ä\n"), `"say \"a\\b\" ä\n"`, "say \"a\\b\" ä\n", "say \"a\\b\" ä\n", ""},
+		{"two secrets", Text{{Env: "KEY"}, {Env: "HOST"}}, `[{"env":"KEY"},{"env":"HOST"}]`, "${env.KEY}${env.HOST}", "s3cr3thooks.example.com", ""},
 		{"not set", Text{{Env: "NONE"}}, `[{"env":"NONE"}]`, "${env.NONE}", "", "the environment variable NONE is not set, or empty"},
 	}
 	for _, tt := range tests {

@@ -51,11 +51,15 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 	switch s.op {
 	case create:
 		retire(h)
+		first := now
+		if byClaim(*j, s) {
+			first = j.Since
+		}
 		if !h.Action.Same(s.want) {
 			h.Attempts, h.TriedAt = 0, time.Time{}
 		}
 		if h.TriedAt.IsZero() {
-			h.TriedAt = now
+			h.TriedAt = first
 		}
 		h.Action, h.State = s.want, relay.Waiting
 		h.Unsure = s.want.Kind.Stands()
@@ -76,6 +80,14 @@ func begin(j *relay.Job, s step, now time.Time) bool {
 		return false
 	}
 	return true
+}
+
+// byClaim reports whether s sends the first message that is tried under its key. It
+// counts as tried when the job was first taken in hand: whoever finds the job after a
+// crash has the same from the claim, although nothing was saved.
+func byClaim(j relay.Job, s step) bool {
+	return j.Lane == relay.Messages && s.op == create && s.want.Kind == relay.Send &&
+		j.Have[s.held].TriedAt.IsZero() && !j.Since.IsZero()
 }
 
 // anew opens again what was settled, and ends the pauses of, an older version of

@@ -19,6 +19,9 @@ func (w *Worker) logAttempt(ctx context.Context, j relay.Job, a relay.Action, s 
 	case out.Err != nil:
 		level = slog.LevelWarn
 	}
+	if !w.log.Enabled(ctx, level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("job", j.ID), slog.String("event", j.EventID), slog.String("rule", a.Rule), slog.String("action", string(a.Kind)),
 		slog.String("step", s.op.String()), slog.String("verdict", out.Verdict.String()), slog.Duration("took", took),

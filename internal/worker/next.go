@@ -382,13 +382,15 @@ func (v *view) unwanted(pairs []int) {
 	}
 }
 
-// forget removes the entries of unwanted that hold nothing. It runs only when
-// no step is offered, since steps hold indexes.
+// forget removes the entries of unwanted that hold nothing, and those of what nobody has
+// begun, which would only say once more what is wanted. It runs only when no step is
+// offered, since steps hold indexes.
 func (v *view) forget(unwanted []int) {
 	var have []relay.Held
 	for i, h := range v.job.Have {
 		empty := h.Object == 0 && len(h.Old) == 0 && !h.Unsure && len(h.Lost) == 0
-		if !slices.Contains(unwanted, i) || !empty {
+		begun := h.State != relay.Waiting || !h.TriedAt.IsZero() || h.Attempts+h.Revokes > 0 || h.RetryAt.After(v.now) || h.RevokeAt.After(v.now)
+		if !empty || begun && !slices.Contains(unwanted, i) {
 			have = append(have, h)
 		}
 	}

@@ -733,3 +733,25 @@ func TestAnUnlockGoesFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingBegunIsKeptOnce: what waits for its time is in the job as what is wanted, and
+// not a second time as what was done about it.
+func TestNothingBegunIsKeptOnce(t *testing.T) {
+	now := time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC)
+	waiting, told := schedule("a", 60), send("told")
+	waiting.At, told.At = now.Add(time.Hour), now.Add(time.Hour)
+	j := relay.Job{ID: "j", Changes: 1, Want: []relay.Action{waiting, told}}
+	if d := next(&j, now, 24*time.Hour); d.step.op != none || !d.when.Equal(waiting.At) || len(j.Have) != 0 {
+		t.Errorf("%+v: held %+v", d, j.Have)
+	}
+	later := now.Add(time.Hour)
+	d := next(&j, later, 24*time.Hour)
+	if d.step.op != create || len(j.Have) != 2 {
+		t.Fatalf("%+v: held %+v", d, j.Have)
+	}
+	postpone(&j, d.step, later.Add(time.Minute))
+	j.Want = j.Want[:1]
+	if next(&j, later, 24*time.Hour); len(j.Have) != 1 || j.Have[0].RetryAt.IsZero() {
+		t.Errorf("a pause is forgotten: %+v", j.Have)
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
-	"sync"
+	"strconv"
 	"time"
 
 	"doorhook/internal/relay"
@@ -111,87 +111,6 @@ func New(j jobs, d doer, log *slog.Logger, o Options) (*Worker, error) {
 	return &Worker{jobs: j, doer: d, log: log, opts: o, calm: make(chan struct{}, (o.Concurrency+1)/2), again: make(chan struct{}, 1)}, nil
 }
 
-// Run works until ctx ends. Then it claims no more, lets the step that each job
-// is at come to its end, hands the jobs back, and returns when nothing it
-// started is still running.
-func (w *Worker) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	slots := make(chan struct{}, w.opts.Concurrency)
-	failing := false
-	for ctx.Err() == nil {
-		free := w.free(ctx, slots)
-		if free == 0 {
-			return
-		}
-		claim, err := w.claim(ctx, free)
-		switch gone := err != nil && claim.Now.IsZero(); {
-		case gone != failing:
-			failing = gone
-			w.logStore(ctx, err)
-		case err != nil && !gone:
-			w.log.ErrorContext(ctx, "jobs that cannot be read are put off for a lease", "err", err)
-		}
-		for _, j := range claim.Jobs {
-			slots <- struct{}{} // never blocks: no more were claimed than there were free
-			wg.Go(func() {
-				defer func() { <-slots }()
-				w.work(ctx, j, w.jobs.Now)
-			})
-		}
-		if len(claim.Jobs) < free {
-			w.rest(ctx, claim)
-		}
-	}
-}
-
-// WorkOff works off all that is due, one job after the other, and says when the next
-// comes due; zero if none waits. It is for those whose clock stands still meanwhile.
-func (w *Worker) WorkOff(ctx context.Context) (next time.Time, err error) {
-	for {
-		claim, err := w.claim(ctx, 1)
-		if err != nil || len(claim.Jobs) == 0 {
-			return claim.Next, err
-		}
-		w.work(ctx, claim.Jobs[0], w.jobs.Now)
-	}
-}
-
-// free waits until a job can be taken in hand and says how many; 0 when ctx ended.
-func (w *Worker) free(ctx context.Context, slots chan struct{}) int {
-	select {
-	case slots <- struct{}{}:
-		<-slots
-		return cap(slots) - len(slots)
-	case <-ctx.Done():
-		return 0
-	}
-}
-
-// claim ignores the end of ctx: a claim that was cut off may have been carried
-// out, and its jobs would wait for the lease to run out.
-func (w *Worker) claim(ctx context.Context, n int) (relay.Claim, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.opts.Lease/2)
-	defer cancel()
-	return w.jobs.Claim(ctx, w.opts.Lane, n)
-}
-
-// rest sleeps until something may be due.
-func (w *Worker) rest(ctx context.Context, c relay.Claim) {
-	d := w.opts.Poll
-	if !c.Next.IsZero() {
-		d = min(d, max(c.Next.Sub(c.Now), time.Millisecond))
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-w.jobs.Wake(w.opts.Lane):
-	case <-w.again:
-	case <-t.C:
-	}
-}
-
 // work takes the steps of one job until there is none to take now. now is the
 // store's clock. One job that panics dies alone.
 func (w *Worker) work(ctx context.Context, j relay.Job, now func() time.Time) {
@@ -260,6 +179,10 @@ func (w *Worker) try(ctx context.Context, j *relay.Job, s step, first bool, now 
 // and what the step may change. It reports false when the booking has changed
 // meanwhile, so that the step may be wrong.
 func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, now time.Time) (bool, error) {
+	if first && w.claimSays(*j, s, now) {
+		begin(j, s, now)
+		return true, nil
+	}
 	was := *j
 	was.Have = slices.Clone(j.Have)
 	if !begin(j, s, now) && first {
@@ -272,6 +195,14 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 		*j = was // the step is not taken
 	}
 	return !changed, err
+}
+
+// claimSays reports whether the claim of j says all of s that has to be known after a
+// crash, and nobody had j in hand before us: whoever did, a lease ago or more, may have
+// sent something else.
+func (w *Worker) claimSays(j relay.Job, s step, now time.Time) bool {
+	age := now.Sub(j.Since)
+	return byClaim(j, s) && age >= 0 && age < w.opts.Lease
 }
 
 // take carries out a step and notes what it came to.
@@ -377,17 +308,21 @@ func (w *Worker) carryOut(ctx context.Context, j relay.Job, s step, now time.Tim
 		return w.look(ctx, j, h, now)
 	default:
 		if want.Kind == relay.Send {
-			want.Message = message(j, h)
+			want.Message = message(j, h.TriedAt, want)
 		}
 		return w.create(ctx, want)
 	}
 }
 
-// message is the identity of what h sends, by which its receiver knows a second attempt
-// from a second message. It is the same after a crash, since TriedAt is saved before the
-// first attempt, and another one when something else is wanted.
-func message(j relay.Job, h relay.Held) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", j.ID, h.Action.Key, h.TriedAt.UnixMicro()))
+// message is the identity of the message a, by which its receiver knows a second attempt
+// from a second message. It is the same after a crash, since its claim or what was saved
+// before the first attempt says when that was; and another one when something else is
+// wanted, or the same anew.
+func message(j relay.Job, triedAt time.Time, a relay.Action) string {
+	b := append(strconv.AppendQuote(make([]byte, 0, 1024), j.ID), ' ')
+	b = append(strconv.AppendQuote(b, a.Key), ' ')
+	b = append(strconv.AppendInt(b, triedAt.UnixMicro(), 10), ' ')
+	sum := sha256.Sum256(a.AppendAsks(b))
 	return "msg_" + hex.EncodeToString(sum[:16])
 }
 
@@ -428,12 +363,10 @@ func (w *Worker) finish(ctx context.Context, j relay.Job, when time.Time, letter
 	defer cancel()
 	err := w.jobs.Finish(ctx, j, when, letters)
 	for errors.Is(err, relay.ErrUnavailable) && ctx.Err() == nil {
-		t := time.NewTimer(finishRetry)
 		select {
-		case <-t.C:
+		case <-time.After(finishRetry):
 			err = w.jobs.Finish(ctx, j, when, letters)
 		case <-ctx.Done():
-			t.Stop()
 		}
 	}
 	if err != nil {

@@ -35,6 +35,8 @@ type shelf struct {
 	found    int64 // by a look; 0 is nothing
 	letters  []relay.DeadLetter
 	next     time.Time // of the last finish
+
+	sinceFrom bool // the store says since when a job is worked on
 }
 
 func newShelf(want ...relay.Action) *shelf {
@@ -50,6 +52,9 @@ func (s *shelf) Claim(ctx context.Context, _ relay.Lane, _ int) (relay.Claim, er
 	defer s.mu.Unlock()
 	c := relay.Claim{Now: time.Now(), Next: s.due}
 	if !s.due.IsZero() && !s.due.After(c.Now) {
+		if s.sinceFrom && s.job.Since.IsZero() {
+			s.job.Since = c.Now
+		}
 		c.Jobs, s.due, c.Next = []relay.Job{s.job}, time.Time{}, time.Time{}
 	}
 	return c, ctx.Err()
@@ -76,6 +81,7 @@ func (s *shelf) Finish(ctx context.Context, j relay.Job, next time.Time, letters
 		return s.onFinish()
 	}
 	s.job.Have, s.job.Attempts, s.due, s.next = slices.Clone(j.Have), j.Attempts, next, next
+	s.job.Since = time.Time{}
 	s.letters = append(s.letters, letters...)
 	return ctx.Err()
 }
