@@ -95,7 +95,11 @@ func (s *subject) ready(ctx context.Context) error {
 				return nil
 			}
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-s.done:
+			return errors.New("doorhook ended before it was ready: " + s.out.String())
+		case <-time.After(time.Millisecond):
+		}
 	}
 	return errors.New("doorhook does not become ready: " + s.out.String())
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // machine is what was measured on, and what.
@@ -59,6 +60,8 @@ func firstLine(file string) string {
 
 // said is what a program says in its first line; "unknown" if it says nothing.
 func said(ctx context.Context, command ...string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	text, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
 	line, _, _ := strings.Cut(string(text), "\n")
 	if err != nil || line == "" {

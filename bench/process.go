@@ -18,8 +18,9 @@ import (
 
 // process is a program that is measured from outside.
 type process struct {
-	cmd *exec.Cmd
-	out *tail
+	cmd  *exec.Cmd
+	out  *tail
+	done chan struct{} // closed when it has ended
 }
 
 // tail keeps the end of what a program says, for the error.
@@ -49,7 +50,7 @@ func (t *tail) String() string {
 
 // start runs a program until it is stopped, or ctx ends.
 func start(ctx context.Context, env []string, command ...string) (*process, error) {
-	p := &process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), out: &tail{}}
+	p := &process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), out: &tail{}, done: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = append(surroundings(), env...), p.out, p.out, time.Second
 	// The kernel kills it when the bench is gone. It leaves the bench's process group,
 	// or Ctrl-C would end it before the bench does.
@@ -57,6 +58,10 @@ func start(ctx context.Context, env []string, command ...string) (*process, erro
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
 	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // why it ended, it has said
+	}()
 	return p, nil
 }
 
@@ -79,7 +84,7 @@ func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer kill.Stop()
-	_ = p.cmd.Wait() // how it ended does not matter
+	<-p.done
 }
 
 // usage is what a process has used.
