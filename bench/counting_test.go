@@ -56,6 +56,7 @@ func TestMeasured(t *testing.T) {
 
 // TestLedger: the sink knows what is lost and what is doubled, whatever the total.
 func TestLedger(t *testing.T) {
+	t.Parallel() // it waits for what comes again
 	tests := []struct {
 		name          string
 		came          []string // number, and webhook-id
@@ -142,6 +143,27 @@ func TestOrder(t *testing.T) {
 	for n, first := range map[int]int{0: 1, 1: -1, 2: 1} {
 		if place(n, accept)-place(n, oneSet) != first || place(n, acceptTwice)-place(n, oneSetTwice) != first {
 			t.Errorf("round %d: %v", n, order(workloads(), n))
+		}
+	}
+}
+
+// TestUnderstand: an answer that is not what was asked for is a failure, 200 or not.
+func TestUnderstand(t *testing.T) {
+	for answer, want := range map[string]struct {
+		ok    bool
+		again int64
+	}{
+		`{"status":"accepted","event_id":"duplicate"}`: {true, 0},
+		`{"status":"ignored"}`:                         {true, 0},
+		`{"status":"duplicate"}`:                       {true, 1},
+		`{"status":"stale"}`:                           {false, 0},
+		`{"status":"failed","error":"accepted"}`:       {false, 0},
+		`accepted`:                                     {false, 0},
+		``:                                             {false, 0},
+	} {
+		s := &sending{}
+		if err := s.understand([]byte(answer)); (err == nil) != want.ok || s.again.Load() != want.again {
+			t.Errorf("%s: %v, %d duplicates", answer, err, s.again.Load())
 		}
 	}
 }

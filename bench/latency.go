@@ -52,6 +52,7 @@ func (b *bench) latency(ctx context.Context) (r round, err error) {
 	r.First = ms(first)
 	got := b.sink.settled(ctx, b.sizes.samples+1, b.patience)
 	r.Lost, r.Doubled = got.lost(b.sizes.samples+1), got.doubled(b.sizes.samples+1)
+	b.noteDelivery(r)
 	after, stateErr := s.state(ctx)
 	r.compare(before, after)
 	return r, errors.Join(r.Load.check(), got.check(b.sizes.samples+1), stateErr)

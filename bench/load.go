@@ -153,10 +153,7 @@ const (
 	busyLimit = 30 * time.Second
 )
 
-var (
-	errBusy  = errors.New("503: busy")
-	isRepeat = []byte(`"duplicate"`)
-)
+var errBusy = errors.New("503: busy")
 
 func (s *sending) send(ctx context.Context, n int) error {
 	body, credential := s.events(n)
@@ -187,10 +184,22 @@ func (s *sending) post(body, credential []byte) error {
 		return fmt.Errorf("%w: %.200s", errBusy, resp.Body())
 	case resp.StatusCode() != http.StatusOK:
 		return fmt.Errorf("%d: %.200s", resp.StatusCode(), resp.Body())
-	case bytes.Contains(resp.Body(), isRepeat):
-		s.again.Add(1)
 	}
-	return nil
+	return s.understand(resp.Body())
+}
+
+// understand reads what became of an event. An event that was put aside as stale was
+// taken too, and yet it is not what was meant to be measured.
+func (s *sending) understand(answer []byte) error {
+	_, after, _ := bytes.Cut(answer, []byte(`"status":"`))
+	switch status, _, _ := bytes.Cut(after, []byte(`"`)); string(status) {
+	case "accepted", "ignored":
+		return nil
+	case "duplicate":
+		s.again.Add(1)
+		return nil
+	}
+	return fmt.Errorf("200: %.200s", answer)
 }
 
 func hostOf(url string) string {

@@ -83,12 +83,12 @@ func (b *bench) printRows(old report) {
 		return
 	}
 	t := columns(b.out)
-	fmt.Fprintln(t, "for each request:\trequests/s\tratio\tp50\tp99\tp99.9\terrors\tbusy\tCPU\tRedis CPU\tbench CPU\tround trips\tRedis bytes\tmemory\tbefore\t")
+	fmt.Fprintln(t, left("for each request")+"\trequests/s\tratio\tp50\tp99\tp99.9\terrors\tbusy\tCPU\tRedis CPU\tbench CPU\tround trips\tRedis bytes\tmemory\tbefore\t")
 	for i := range b.rows {
 		r := &b.rows[i]
 		m := r.Median
 		fmt.Fprintf(t, "%s\t%.0f ±%.0f %%\t%s\t%s\t%s\t%s\t%d\t%d\t%.0f µs\t%.0f µs\t%.0f µs\t%.2f\t%.0f\t%.0f MB\t%s\t\n",
-			r.Name, m.Load.PerSecond, 100*r.Spread, ratioText(m.Ratio), micro(m.Load.P50), micro(m.Load.P99), micro(m.Load.P999), m.Load.Errors, m.Load.Busy,
+			left(r.Name), m.Load.PerSecond, 100*r.Spread, ratioText(m.Ratio), micro(m.Load.P50), micro(m.Load.P99), micro(m.Load.P999), m.Load.Errors, m.Load.Busy,
 			m.CPU, m.RedisCPU, m.BenchCPU, m.Trips, m.Bytes, mb(m.Peak), r.against(old.Rows))
 	}
 	_ = t.Flush() // to the terminal
@@ -101,18 +101,24 @@ func (b *bench) printRows(old report) {
 
 func (b *bench) printFigures(old report) {
 	t := columns(b.out)
-	fmt.Fprintln(t, "THE FIGURES\trequired\tmeasured\t\trounds ±\tbefore\t")
+	fmt.Fprintln(t, left("THE FIGURES")+"\trequired\tmeasured\t\trounds ±\tbefore\t")
 	for i := range b.figures {
 		f := &b.figures[i]
+		if b.only != "" && len(f.Values) == 0 {
+			continue
+		}
 		measured, yes := f.verdict()
 		spread := ""
 		if len(f.Values) > 1 && !f.Worst {
 			spread = "±" + f.text(f.Spread)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", f.Name, f.requires(), measured, yes, spread, f.against(old.Figures))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t\n", left(f.Name), f.requires(), measured, yes, spread, f.against(old.Figures))
 	}
 	_ = t.Flush() // to the terminal
 }
+
+// left fills up a name, since the columns of numbers stand to the right.
+func left(name string) string { return fmt.Sprintf("%-54s", name) }
 
 func columns(out io.Writer) *tabwriter.Writer {
 	return tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -151,6 +151,7 @@ func (b *bench) send(ctx context.Context, s *subject, w workload, l load) (r rou
 func (b *bench) delivered(ctx context.Context, r *round, started time.Time) error {
 	got := b.sink.settled(ctx, r.Load.New, b.patience)
 	r.Lost, r.Doubled = got.lost(r.Load.New), got.doubled(r.Load.New)
+	b.noteDelivery(*r)
 	r.Load.Seconds = got.Last.Sub(started).Seconds()
 	r.Load.PerSecond = float64(got.Events) / r.Load.Seconds
 	return got.check(r.Load.New)

@@ -66,6 +66,9 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	b.machine = b.describe(ctx)
 	b.printMachine()
 	if err := b.everything(ctx); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("it was interrupted")
+		}
 		return err
 	}
 	b.conclude()
@@ -123,7 +126,11 @@ func (b *bench) everything(ctx context.Context) error {
 	if !found {
 		return fmt.Errorf("-run %q: there is %s", b.only, strings.Join(b.names(), "; "))
 	}
-	for n := range b.rounds {
+	rounds := b.rounds
+	if len(asked) == 0 && !b.wants(idle) {
+		rounds = 0
+	}
+	for n := range rounds {
 		for _, w := range order(asked, n) {
 			b.row(ctx, n, w.name, w.ceiling, func() (round, error) { return b.measure(ctx, w) })
 		}
@@ -134,7 +141,7 @@ func (b *bench) everything(ctx context.Context) error {
 			return ctx.Err()
 		}
 		b.ratios(n)
-		fmt.Fprintf(b.out, "round %d of %d\n", n+1, b.rounds)
+		fmt.Fprintf(b.out, "round %d of %d\n", n+1, rounds)
 	}
 	for _, o := range b.singles() {
 		if !b.wants(o.name) || ctx.Err() != nil {
@@ -203,9 +210,6 @@ func (b *bench) row(ctx context.Context, n int, name, ceiling string, measure fu
 		return
 	}
 	r, err := measure()
-	if name == deliver || name == idle {
-		b.noteDelivery(r)
-	}
 	if err != nil {
 		b.fail(name, err)
 		return
