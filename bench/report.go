@@ -68,8 +68,8 @@ func (b *bench) print(old report) {
 	b.printRows(old)
 	if s := b.soaked; s != nil {
 		first, last := s.Samples[0], s.Samples[len(s.Samples)-1]
-		fmt.Fprintf(b.out, "\nsoak of %s at %d/s: %d requests, %d of them duplicates; doorhook %.1f MB to %.1f MB, Redis %.1f MB to %.1f MB\n",
-			last.At.Round(time.Second), soakRate, s.Load.Requests, s.Load.Duplicates, mb(first.RSS), mb(last.RSS), mb(first.Redis), mb(last.Redis))
+		fmt.Fprintf(b.out, "\nsoak of %s at %d/s: %d requests, %d of them duplicates; doorhook %.1f MB to %.1f MB, Redis %.1f MB to %.1f MB; the last event was handed on %.1f s after the last request\n",
+			last.At.Round(time.Second), soakRate, s.Load.Requests, s.Load.Duplicates, mb(first.RSS), mb(last.RSS), mb(first.Redis), mb(last.Redis), s.Behind)
 	}
 	fmt.Fprintln(b.out)
 	b.printFigures(old)

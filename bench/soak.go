@@ -30,6 +30,7 @@ type sample struct {
 // soaked is how the memory went under a steady load.
 type soaked struct {
 	Load     measured `json:"load"`
+	Behind   float64  `json:"behind_s"` // from the last request until the last event was handed on
 	Samples  []sample `json:"samples"`
 	RSS      float64  `json:"rss_slope"`   // MB in ten minutes
 	RedisMem float64  `json:"redis_slope"` // as well
@@ -67,7 +68,7 @@ func (b *bench) soakMemory(ctx context.Context) error {
 		return failed
 	}
 	samples = slices.DeleteFunc(samples, func(s sample) bool { return s.At > b.soak }) // what is left over is no load
-	b.soaked = &soaked{Load: r.Load, Samples: samples}
+	b.soaked = &soaked{Load: r.Load, Behind: max(0, r.Load.Seconds-b.soak.Seconds()), Samples: samples}
 	settled := samples[len(samples)/settling:]
 	b.soaked.RSS = tenMinutes(settled, func(s sample) int64 { return s.RSS })
 	b.soaked.RedisMem = tenMinutes(settled, func(s sample) int64 { return s.Redis })
