@@ -14,7 +14,7 @@ TOOL = go tool -modfile=tools/go.mod
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## the whole job on this machine: embedded Redis, a fake Kisi, sample triggers
@@ -77,12 +77,33 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 	done
 
 .PHONY: bench
-bench: ## doorhook as a process beside the ceilings of this machine, a minute or three (Linux, redis-server)
+bench: ## how fast doorhook is beside the ceilings of this machine, and what it is to reach: six minutes (Linux, redis-server)
 	go run ./bench $(BENCHFLAGS)
+
+.PHONY: soak
+soak: ## ten minutes of steady load: does the memory grow? (Linux, redis-server)
+	go run ./bench -soak 10m -run soak $(BENCHFLAGS)
 
 .PHONY: microbench
 microbench: ## all Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# Which benchmarks, how often for each side, and in which packages.
+BENCH ?= .
+COUNT ?= 6
+PKG   ?= ./...
+
+.PHONY: microbench-compare
+microbench-compare: ## the Go benchmarks of BASE, a commit, beside those of this tree
+	@[ -n "$(BASE)" ] || { echo "say what to compare with: make microbench-compare BASE=main"; \
+		echo "BENCH=Plan takes some benchmarks alone, PKG=./internal/rules some packages, COUNT=10 more rounds than 6."; exit 2; }
+	@set -e; dir=$$(mktemp -d); \
+	trap 'git worktree remove --force "$$dir/base" 2>/dev/null; rm -rf "$$dir"' EXIT; trap 'exit 1' INT TERM; \
+	git worktree add --quiet --detach "$$dir/base" "$(BASE)"; \
+	bench() { go test -run '^$$' -bench '$(BENCH)' -benchmem -cpu 1 -count $(COUNT) $(PKG); }; \
+	echo "== $(BASE)"; (cd "$$dir/base" && bench >"$$dir/base.txt") || { cat "$$dir/base.txt"; exit 1; }; \
+	echo "== this tree"; bench >"$$dir/tree.txt" || { cat "$$dir/tree.txt"; exit 1; }; \
+	$(TOOL) benchstat "$(BASE)=$$dir/base.txt" "this tree=$$dir/tree.txt"
 
 .PHONY: chaos
 chaos: ## kill doorhook and Redis 200 times under load; nothing may be lost, doubled or late (Linux, redis-server)

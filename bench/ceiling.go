@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -11,9 +12,10 @@ import (
 )
 
 // ceiling serves what any relay on Fiber and Redis could do at best: with an address of
-// Redis, an answer after one SET NX EX; without, an answer after nothing.
-func ceiling(listen, redisURL string) error {
+// Redis, an answer after one SET NX EX; without, an answer after nothing. It ends with ctx.
+func ceiling(ctx context.Context, listen, redisURL string) error {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	context.AfterFunc(ctx, func() { _ = app.ShutdownWithTimeout(time.Second) })
 	answer := func(c *fiber.Ctx, status string) error {
 		return c.JSON(map[string]string{"status": status})
 	}

@@ -3,13 +3,12 @@
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strconv"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,117 +18,188 @@ import (
 
 // load is a way to send requests.
 type load struct {
-	url         string
+	url, header string
+	events      events
+
 	connections int
 	duration    time.Duration
+	count       int // of new events, after which it ends; 0 is no limit
 	rate        int // requests a second, whatever the answers do; 0 sends the next when one is answered
 	duplicates  int // of 100 requests, how many repeat an earlier one
-	make        func(n int) (body, signature []byte)
 }
 
 // measured is what a load came to.
 type measured struct {
-	Requests  int           `json:"requests"`
-	Errors    int           `json:"errors"`
-	Seconds   float64       `json:"seconds"`
-	PerSecond float64       `json:"per_second"`
-	P50       time.Duration `json:"p50_ns"`
-	P99       time.Duration `json:"p99_ns"`
-	P999      time.Duration `json:"p999_ns"`
+	Requests   int           `json:"requests"`
+	Errors     int           `json:"errors"`
+	New        int           `json:"new"`        // events that were sent for the first time
+	Duplicates int           `json:"duplicates"` // answers that say so
+	Busy       int           `json:"busy,omitempty"`
+	Seconds    float64       `json:"seconds"`
+	PerSecond  float64       `json:"per_second"`
+	P50        time.Duration `json:"p50_ns"`
+	P99        time.Duration `json:"p99_ns"`
+	P999       time.Duration `json:"p999_ns"`
+	First      string        `json:"first_error,omitempty"`
 }
 
-// run sends until the time is over. Latency counts from when a request was meant to be
-// sent, so that a stall counts for all who would have come during it.
-func (l load) run() measured {
-	client := &fasthttp.HostClient{Addr: hostOf(l.url), MaxConns: l.connections, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
-	defer client.CloseIdleConnections()
-	var next, failed atomic.Int64
-	took := make([][]time.Duration, l.connections)
+// check says what went wrong: a request that failed, or an event that was accepted twice
+// or never.
+func (m measured) check() error {
+	switch accepted := m.Requests - m.Errors - m.Duplicates; {
+	case m.Requests == 0:
+		return errors.New("nothing was sent")
+	case m.Errors > 0:
+		return fmt.Errorf("%d of %d requests failed, the first with: %s", m.Errors, m.Requests, m.First)
+	case accepted != m.New:
+		return fmt.Errorf("%d events were sent, and %d accepted", m.New, accepted)
+	}
+	return nil
+}
+
+// sending is a load under way.
+type sending struct {
+	load
+	client    *fasthttp.HostClient
+	took      histogram
+	next, new atomic.Int64 // requests, and events among them
+	failed    atomic.Int64
+	again     atomic.Int64 // answers that say duplicate
+	busy      atomic.Int64
+	first     atomic.Pointer[string]
+}
+
+// run sends until the time is over, or ctx. Latency counts from when a request was meant
+// to be sent, so that a stall counts for all who would have come during it.
+func (l load) run(ctx context.Context) measured {
+	s := &sending{load: l, client: l.client()}
+	defer s.client.CloseIdleConnections()
 	started := time.Now()
-	end := started.Add(l.duration)
 	var wg sync.WaitGroup
 	for c := range l.connections {
-		wg.Go(func() {
-			s := sender{load: l, client: client, random: rand.New(rand.NewPCG(uint64(c), 1))}
-			for {
-				n := next.Add(1) - 1
-				meant := l.meant(started, n)
-				if meant.IsZero() {
-					meant = time.Now()
-				}
-				if meant.After(end) || time.Now().After(end.Add(l.duration)) {
-					return
-				}
-				time.Sleep(time.Until(meant))
-				if !s.send(int(n)) {
-					failed.Add(1)
-				}
-				took[c] = append(took[c], time.Since(meant))
-			}
-		})
+		wg.Go(func() { s.connection(ctx, started, rand.New(rand.NewPCG(uint64(c), 1))) })
 	}
 	wg.Wait()
-	return summary(slices.Concat(took...), int(failed.Load()), time.Since(started))
+	return s.measured(time.Since(started))
 }
 
-// meant is when request n is to be sent at a fixed rate.
-func (l load) meant(started time.Time, n int64) time.Time {
-	if l.rate == 0 {
-		return time.Time{}
+func (l load) client() *fasthttp.HostClient {
+	return &fasthttp.HostClient{Addr: hostOf(l.url), MaxConns: l.connections, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+}
+
+func (s *sending) measured(over time.Duration) measured {
+	m := measured{
+		Requests: int(s.took.n.Load()), Errors: int(s.failed.Load()), New: int(s.new.Load()), Duplicates: int(s.again.Load()), Busy: int(s.busy.Load()),
+		Seconds: over.Seconds(), P50: s.took.at(0.5), P99: s.took.at(0.99), P999: s.took.at(0.999),
 	}
-	return started.Add(time.Duration(n) * time.Second / time.Duration(l.rate))
+	m.PerSecond = float64(m.Requests-m.Errors) / m.Seconds
+	if text := s.first.Load(); text != nil {
+		m.First = *text
+	}
+	return m
 }
 
-func summary(took []time.Duration, failed int, over time.Duration) measured {
-	slices.Sort(took)
-	at := func(share float64) time.Duration {
-		if len(took) == 0 {
-			return 0
+// connection sends one request after the other.
+func (s *sending) connection(ctx context.Context, started time.Time, random *rand.Rand) {
+	end := started.Add(s.duration)
+	for ctx.Err() == nil {
+		meant := s.meant(started, s.next.Add(1)-1)
+		if meant.After(end) || time.Now().After(end.Add(s.duration)) {
+			return
 		}
-		return took[min(len(took)-1, int(share*float64(len(took))))]
-	}
-	return measured{
-		Requests: len(took), Errors: failed, Seconds: over.Seconds(), PerSecond: float64(len(took)-failed) / over.Seconds(),
-		P50: at(0.5), P99: at(0.99), P999: at(0.999),
+		time.Sleep(time.Until(meant))
+		n, ok := s.draw(random)
+		if !ok {
+			return
+		}
+		if err := s.send(ctx, n); err != nil {
+			s.failed.Add(1)
+			text := err.Error()
+			s.first.CompareAndSwap(nil, &text)
+		}
+		s.took.add(time.Since(meant))
 	}
 }
 
-// sender is one connection.
-type sender struct {
-	load
-	client *fasthttp.HostClient
-	random *rand.Rand
+// meant is when request n is to be sent: at a fixed rate, or now.
+func (s *sending) meant(started time.Time, n int64) time.Time {
+	if s.rate == 0 {
+		return time.Now()
+	}
+	return started.Add(time.Duration(n) * time.Second / time.Duration(s.rate))
 }
 
-func (s sender) send(n int) bool {
-	if n > 0 && s.random.IntN(100) < s.duplicates {
-		n = s.random.IntN(n)
+// recent is from how many of the newest events one is repeated.
+const recent = 10_000
+
+// draw is the number of the event that is sent next; false is the end. Each number is
+// drawn once as new, so as many have to be accepted.
+func (s *sending) draw(random *rand.Rand) (int, bool) {
+	if known := int(s.new.Load()); known > 0 && random.IntN(100) < s.duplicates {
+		return known - 1 - random.IntN(min(known, recent)), true
 	}
+	n := int(s.new.Add(1) - 1)
+	if s.count > 0 && n >= s.count {
+		s.new.Add(-1)
+		return 0, false
+	}
+	return n, true
+}
+
+// A sender that is told to come again does, for a while. doorhook says after how many
+// seconds; who measures comes sooner.
+const (
+	busyPause = 50 * time.Millisecond
+	busyLimit = 30 * time.Second
+)
+
+var errBusy = errors.New("503: busy")
+
+func (s *sending) send(ctx context.Context, n int) error {
+	body, credential := s.events(n)
+	for started := time.Now(); ; {
+		err := s.post(body, credential)
+		if !errors.Is(err, errBusy) || ctx.Err() != nil || time.Since(started) > busyLimit {
+			return err
+		}
+		s.busy.Add(1)
+		time.Sleep(busyPause)
+	}
+}
+
+func (s *sending) post(body, credential []byte) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	body, signature := s.make(n)
 	req.SetRequestURI(s.url)
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
-	req.Header.SetBytesV("X-Signature", signature)
+	req.Header.SetBytesV(s.header, credential)
 	req.SetBody(body)
-	return s.client.Do(req, resp) == nil && resp.StatusCode() == fasthttp.StatusOK
+	err := s.client.Do(req, resp)
+	switch {
+	case err != nil:
+		return err
+	case resp.StatusCode() == http.StatusServiceUnavailable && len(resp.Header.Peek("Retry-After")) > 0:
+		return fmt.Errorf("%w: %.200s", errBusy, resp.Body())
+	case resp.StatusCode() != http.StatusOK:
+		return fmt.Errorf("%d: %.200s", resp.StatusCode(), resp.Body())
+	}
+	return s.understand(resp.Body())
 }
 
-// webhookKey signs what the bench sends as Kisi.
-const webhookKey = "bench-webhook-key"
-
-// kisiEvents makes the events of one run: no two runs share one.
-func kisiEvents(run string, now time.Time) func(n int) (body, signature []byte) {
-	created := now.UTC().Format(time.RFC3339)
-	return func(n int) ([]byte, []byte) {
-		body := fmt.Appendf(nil, `{"uuid":"%s-%s","actor_type":null,"actor_id":null,"actor_name":null,"object_type":"Lock","object_id":22290,"object_name":"Front door","organization_id":3,"place_id":5,"success":true,"type":"lock.unlock","error_code":null,"error_message":null,"created_at":"%s"}`,
-			run, strconv.Itoa(n), created)
-		mac := hmac.New(sha256.New, []byte(webhookKey))
-		mac.Write(body)
-		return body, []byte("sha256=" + hex.EncodeToString(mac.Sum(nil)))
+// understand reads what became of an event. An event that was put aside as stale was
+// taken too, and yet it is not what was meant to be measured.
+func (s *sending) understand(answer []byte) error {
+	_, after, _ := bytes.Cut(answer, []byte(`"status":"`))
+	switch status, _, _ := bytes.Cut(after, []byte(`"`)); string(status) {
+	case "accepted", "ignored":
+		return nil
+	case "duplicate":
+		s.again.Add(1)
+		return nil
 	}
+	return fmt.Errorf("200: %.200s", answer)
 }
 
 func hostOf(url string) string {

@@ -14,12 +14,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // after the first signal, a second one kills
 	os.Exit(command(ctx, os.Args[1:], os.Stdout))
 }
 
@@ -27,32 +28,32 @@ func main() {
 type options struct {
 	duration time.Duration
 	rounds   int
+	soak     time.Duration
+	short    bool
 	json     string
 	against  string
 	only     string
+	doorhook string
 }
 
-// command gives the exit code: 0 measured, 1 could not, 2 usage.
+// longestSoak bounds what is remembered of each event.
+const longestSoak = time.Hour
+
+// command gives the exit code: 0 measured, whatever came of it; 1 something could not be
+// measured, a request failed, or an event was lost or doubled; 2 usage.
 func command(ctx context.Context, args []string, out io.Writer) int {
 	if len(args) == 3 && args[0] == "ceiling" { // the bench starts itself as this
-		if err := ceiling(args[1], args[2]); err != nil {
+		if err := ceiling(ctx, args[1], args[2]); err != nil {
 			fmt.Fprintln(out, "bench:", err)
 			return 1
 		}
 		return 0
 	}
-	o := options{}
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(out)
-	flags.DurationVar(&o.duration, "for", 5*time.Second, "how long each `time` is measured")
-	flags.IntVar(&o.rounds, "rounds", 5, "how many `times`; medians are shown")
-	flags.StringVar(&o.json, "json", "", "write what was measured to this `file`")
-	flags.StringVar(&o.against, "against", "", "compare with such a `file`")
-	flags.StringVar(&o.only, "run", "", "this `row` alone, as accept")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
-		}
+	o, err := readFlags(args, out)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
 		return 2
 	}
 	if err := run(ctx, o, out); err != nil {
@@ -60,4 +61,30 @@ func command(ctx context.Context, args []string, out io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+func readFlags(args []string, out io.Writer) (o options, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.DurationVar(&o.duration, "for", 3*time.Second, "how long each `time` is measured")
+	flags.IntVar(&o.rounds, "rounds", 5, "how many `times`; medians are shown")
+	flags.DurationVar(&o.soak, "soak", 0, "watch the memory for this `time`, too, under a mixed load; 10m is what the figure is about")
+	flags.BoolVar(&o.short, "short", false, "everything for a moment, which tells nothing but that it can be measured")
+	flags.StringVar(&o.json, "json", "", "write what was measured to this `file`")
+	flags.StringVar(&o.against, "against", "", "compare with such a `file`")
+	flags.StringVar(&o.only, "run", "", "this `measurement` alone, as accept")
+	flags.StringVar(&o.doorhook, "doorhook", "", "measure this `program`; by default the one of this tree, which is built first")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("%q: there are flags alone; -h has them", flags.Arg(0))
+	case o.duration <= 0 || o.rounds < 1 || o.soak < 0 || o.soak > longestSoak:
+		err = fmt.Errorf("-for and -rounds are more than nothing, and -soak is at most %s", longestSoak)
+	}
+	if err != nil {
+		fmt.Fprintln(out, "bench:", err)
+	}
+	return o, err
 }

@@ -11,25 +11,69 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
 // process is a program that is measured from outside.
 type process struct {
-	cmd *exec.Cmd
-	out *bytes.Buffer
+	cmd  *exec.Cmd
+	out  *tail
+	done chan struct{} // closed when it has ended
 }
 
-// start runs a program until it is stopped. What it says is kept for the error.
+// tail keeps the end of what a program says, for the error.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailBytes = 2 << 10
+
+// Write takes what the program says.
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, b[max(0, len(b)-tailBytes):]...)
+	if extra := len(t.text) - tailBytes; extra > 0 {
+		t.text = t.text[:copy(t.text, t.text[extra:])]
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}
+
+// start runs a program until it is stopped, or ctx ends.
 func start(ctx context.Context, env []string, command ...string) (*process, error) {
-	p := &process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), out: &bytes.Buffer{}}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(os.Environ(), env...), p.out, p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p := &process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), out: &tail{}, done: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = append(surroundings(), env...), p.out, p.out, time.Second
+	// The kernel kills it when the bench is gone. It leaves the bench's process group,
+	// or Ctrl-C would end it before the bench does.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
 	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // why it ended, it has said
+	}()
 	return p, nil
+}
+
+// surroundings are what of the environment every program gets: no setting of a doorhook
+// that somebody has here, but Go's own.
+func surroundings() (env []string) {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GOMAXPROCS", "GODEBUG", "GOGC", "GOMEMLIMIT"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
 }
 
 // stop ends it, in good order if it takes no longer than some seconds.
@@ -40,28 +84,47 @@ func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer kill.Stop()
-	_ = p.cmd.Wait() // how it ended does not matter
+	<-p.done
 }
 
 // usage is what a process has used.
 type usage struct {
-	cpu time.Duration
-	rss int64 // bytes
+	cpu       time.Duration
+	rss, peak int64 // bytes
 }
 
 // tick is the unit of /proc/PID/stat on Linux.
 const tick = time.Second / 100
 
-func (p *process) usage() (usage, error) {
+func (p *process) usage() (u usage, err error) {
 	pid := p.cmd.Process.Pid
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return usage{}, err
+		return u, err
 	}
 	// The second field is the name, in parentheses, and may hold anything.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	number := func(i int) int64 { n, _ := strconv.ParseInt(fields[i], 10, 64); return n }
-	return usage{cpu: time.Duration(number(11)+number(12)) * tick, rss: number(21) * int64(os.Getpagesize())}, nil
+	u.cpu = time.Duration(number(11)+number(12)) * tick
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		switch name {
+		case "VmRSS":
+			u.rss = kb << 10
+		case "VmHWM":
+			u.peak = kb << 10
+		}
+	}
+	return u, err
+}
+
+// ownCPU is what the bench has used: load generator and sink.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // answers waits until something listens at an address.

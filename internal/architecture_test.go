@@ -36,7 +36,7 @@ var mayImport = map[string]string{
 	"cli":           "app golden rules relay store intake action shadow / /rules /examples",
 	"chaos":         "kisi/kisifake",
 	"/cmd/doorhook": "cli",
-	"/bench":        "",
+	"/bench":        "relay store",
 }
 
 // onlyIn names the one package that may know a library.

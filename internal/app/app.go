@@ -37,6 +37,8 @@ type App struct {
 	workers []*worker.Worker // one for each lane
 	web     *web.Server
 	ln      net.Listener
+	admin   *web.Admin   // nil without a listener of its own
+	adminLn net.Listener // nil as well
 	useKey  time.Duration
 
 	happenings   *happenings
@@ -96,10 +98,23 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 		return err
 	}
 	a.web = web.New(in, op, a.ready, web.Options{BodyLimit: s.BodyLimit, TrustedProxies: proxies, AdminToken: s.AdminToken, Log: s.Log, Grace: stopGrace})
+	return a.listen(ctx, s)
+}
+
+// listen takes the addresses.
+func (a *App) listen(ctx context.Context, s Settings) (err error) {
 	var lc net.ListenConfig
 	if a.ln, err = lc.Listen(ctx, "tcp", s.Listen); err != nil {
 		return fmt.Errorf("listen on %s: %w", s.Listen, err)
 	}
+	if s.AdminListen == "" {
+		return nil
+	}
+	a.admin = web.NewAdmin(s.AdminToken)
+	if a.adminLn, err = lc.Listen(ctx, "tcp", s.AdminListen); err != nil {
+		return fmt.Errorf("listen on %s for profiles: %w", s.AdminListen, err)
+	}
+	s.Log.InfoContext(ctx, "profiles", "url", "http://"+a.adminLn.Addr().String()+"/debug/pprof/")
 	return nil
 }
 
@@ -258,11 +273,17 @@ func (a *App) Run(ctx context.Context) error {
 		defer close(told)
 		a.happenings.run(telling)
 	}()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		a.serveAdmin(telling)
+	}()
 	err := a.web.Serve(ctx, a.ln)
 	stop()
 	wg.Wait()
 	hush() // after all that have something to tell, and before the store
 	<-told
+	<-served
 	select {
 	case <-watched:
 	case <-time.After(time.Second): // a network drive that hangs is not waited for: a look leaves nothing to save
@@ -271,15 +292,29 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(err, a.Close())
 }
 
+// serveAdmin serves profiles until ctx ends: while doorhook stops, too, since that may be
+// what takes long.
+func (a *App) serveAdmin(ctx context.Context) {
+	if a.admin == nil {
+		return
+	}
+	if err := a.admin.Serve(ctx, a.adminLn); err != nil {
+		a.log.ErrorContext(ctx, "profiles are served no more", "err", err)
+	}
+}
+
 // Close lets go of what New took. It may be called twice.
 func (a *App) Close() error {
 	var errs []error
-	if a.ln != nil {
-		if err := a.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, ln := range []net.Listener{a.ln, a.adminLn} {
+		if ln == nil {
+			continue
+		}
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
-		a.ln = nil
 	}
+	a.ln, a.adminLn = nil, nil
 	if a.kisi != nil {
 		a.kisi.Close()
 	}

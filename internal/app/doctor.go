@@ -190,7 +190,7 @@ func (s Settings) examineZones(zones []string) relay.Check {
 
 func (s Settings) examineListener() relay.Check {
 	c := relay.Check{Name: "listener", Health: relay.Healthy, Says: s.Listen + ", with an admin token"}
-	switch err := s.checkListener(); {
+	switch err := s.checkListeners(); {
 	case err != nil:
 		c.Health, c.Says, c.Advice = relay.Sick, err.Error(), "serve does not start like this"
 	case strings.TrimSpace(s.AdminToken.Reveal()) == "":

@@ -27,8 +27,10 @@ type Settings struct {
 	Reload   <-chan os.Signal // asks for a look at the rule files, which are looked at every moment anyway; nil never asks
 
 	Listen     string       // host:port; "" means 127.0.0.1:8080
-	AdminToken relay.Secret // required if Listen is not a loopback address
-	BodyLimit  int          // of a trigger, in bytes; 0 means 1 MiB
+	AdminToken relay.Secret // required if Listen or AdminListen is not a loopback address
+	// AdminListen is where Go's profiles are served, as host:port; "" is nowhere.
+	AdminListen string
+	BodyLimit   int // of a trigger, in bytes; 0 means 1 MiB
 	// TrustedProxies are the addresses and networks, with commas between, of those who
 	// say in X-Forwarded-For who calls; "" is none.
 	TrustedProxies string
@@ -94,7 +96,7 @@ func (s Settings) withDefaults() Settings {
 
 func (s Settings) check() error {
 	_, badAllow := s.sendAllow()
-	return errors.Join(s.checkListener(), s.checkLease(), s.checkStore(), s.checkRate(), s.checkProxies(), badAllow)
+	return errors.Join(s.checkListeners(), s.checkLease(), s.checkStore(), s.checkRate(), s.checkProxies(), badAllow)
 }
 
 // sendAllow reads SendAllow.
@@ -116,12 +118,23 @@ func (s Settings) sendAllow() ([]netip.Prefix, error) {
 	return allow, nil
 }
 
-// checkListener refuses an open door: whoever reaches the operator's pages sees
-// who comes when.
-func (s Settings) checkListener() error {
-	host, _, err := net.SplitHostPort(s.Listen)
+// checkListeners refuses an open door: whoever reaches the operator's pages sees
+// who comes when, and whoever reaches the profiles can make it slow.
+func (s Settings) checkListeners() error {
+	err := s.checkListener(s.Listen, DefaultListen)
+	if s.AdminListen == "" {
+		return err
+	}
+	return errors.Join(err, s.checkListener(s.AdminListen, defaultAdminListen))
+}
+
+// defaultAdminListen is only an example: it listens nowhere by default.
+const defaultAdminListen = "127.0.0.1:6060"
+
+func (s Settings) checkListener(at, instead string) error {
+	host, _, err := net.SplitHostPort(at)
 	if err != nil {
-		return fmt.Errorf("listen on %q: write host:port, for example %s", s.Listen, DefaultListen)
+		return fmt.Errorf("listen on %q: write host:port, for example %s", at, instead)
 	}
 	if host == "localhost" || strings.TrimSpace(s.AdminToken.Reveal()) != "" {
 		return nil
@@ -129,7 +142,7 @@ func (s Settings) checkListener() error {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("%s can be reached from outside: set DOORHOOK_ADMIN_TOKEN to a long random text, or listen on %s", s.Listen, DefaultListen)
+	return fmt.Errorf("%s can be reached from outside: set DOORHOOK_ADMIN_TOKEN to a long random text, or listen on %s", at, instead)
 }
 
 // checkLease refuses a lease that a slow answer of Kisi could outlast: a second

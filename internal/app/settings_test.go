@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"doorhook/internal/relay"
 )
 
 // TestSendAllow reads the addresses that messages may be sent to.
@@ -24,6 +26,28 @@ func TestSendAllow(t *testing.T) {
 		s := Settings{SendAllow: tt.text}.withDefaults()
 		if err := s.check(); (err != nil) != (tt.err != "") {
 			t.Errorf("%q at the start: %v", tt.text, err)
+		}
+	}
+}
+
+// TestListeners shows which addresses need an admin token.
+func TestListeners(t *testing.T) {
+	tests := []struct{ listen, admin, token, err string }{
+		{"", "", "", ""},
+		{"", "127.0.0.1:6060", "", ""},
+		{"", "[::1]:6060", "", ""},
+		{"", "localhost:6060", "", ""},
+		{"", ":6060", "secret", ""},
+		{"0.0.0.0:80", "", "", "0.0.0.0:80 can be reached from outside"},
+		{"", "0.0.0.0:6060", "", "0.0.0.0:6060 can be reached from outside: set DOORHOOK_ADMIN_TOKEN to a long random text, or listen on 127.0.0.1:6060"},
+		{"", ":6060", " \n", ":6060 can be reached from outside"},
+		{"", "10.0.0.7:6060", "", "10.0.0.7:6060 can be reached from outside"},
+		{"", "6060", "secret", `listen on "6060": write host:port, for example 127.0.0.1:6060`},
+	}
+	for _, tt := range tests {
+		s := Settings{Listen: tt.listen, AdminListen: tt.admin, AdminToken: relay.Secret(tt.token)}.withDefaults()
+		if err := s.check(); (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%+v: %v", tt, err)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type rulesFlag struct {
 type serveCmd struct {
 	rulesFlag
 	Listen      string `variable:"DOORHOOK_LISTEN" placeholder:"HOST:PORT" help:"Where to listen (DOORHOOK_LISTEN); default 127.0.0.1:8080, or all addresses at $$PORT."`
+	AdminListen string `variable:"DOORHOOK_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"Where to serve Go's profiles at /debug/pprof/, as 127.0.0.1:6060 (DOORHOOK_ADMIN_LISTEN); nowhere by default."`
 	Redis       string `variable:"DOORHOOK_REDIS,REDIS_URL" placeholder:"URL" help:"Redis (DOORHOOK_REDIS): redis://, rediss://, redis-sentinel:// or redis-cluster://; without it, an embedded one."`
 	Data        string `variable:"DOORHOOK_DATA" placeholder:"DIR" help:"Folder in which the embedded Redis keeps everything (DOORHOOK_DATA); without it, a restart forgets all bookings."`
 	RedisPrefix string `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (DOORHOOK_REDIS_PREFIX), to share one Redis; default doorhook."`
@@ -47,7 +48,7 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `A rule file that is changed takes effect within a second; with a mistake in any, the rules in use stay, and the log says why. SIGHUP asks for a look at once.
 
-Secrets come from the environment alone: KISI_API_KEY, or KISI_EMAIL with KISI_PASSWORD (and KISI_DOMAIN); DOORHOOK_ADMIN_TOKEN, needed to listen on an address that can be reached from outside; and those that the rule files name as ${env.NAME}.`
+Secrets come from the environment alone: KISI_API_KEY, or KISI_EMAIL with KISI_PASSWORD (and KISI_DOMAIN); DOORHOOK_ADMIN_TOKEN, needed to listen (--listen, --admin-listen) on an address that can be reached from outside; and those that the rule files name as ${env.NAME}.`
 }
 
 // Run serves until a signal comes.
@@ -61,7 +62,7 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 	defer signal.Stop(hangup)
 	settings := c.keepFlags.add(c.kisiFlags.add(app.Settings{
 		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv, Reload: hangup,
-		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), BodyLimit: c.BodyLimit, TrustedProxies: c.Proxies,
+		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), AdminListen: c.AdminListen, BodyLimit: c.BodyLimit, TrustedProxies: c.Proxies,
 		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(), SendAllow: c.SendAllow,
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	}, env))
