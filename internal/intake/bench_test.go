@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"os"
 	"testing"
@@ -49,7 +48,7 @@ type writes struct {
 }
 
 func (w writes) Accept(_ context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
-	if _, err := json.Marshal(ev); err != nil || len(p.Problems) > 0 || len(p.Actions()) != w.wants {
+	if _, err := ev.JSON(); err != nil || len(p.Problems) > 0 || len(p.Actions()) != w.wants {
 		w.b.Fatalf("%v %+v", err, p)
 	}
 	return relay.Receipt{Status: relay.Accepted, JobID: relay.JobID(ev, p), EventID: ev.ID, Changes: 1}, nil

@@ -232,7 +232,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (accep
 	if err != nil {
 		return acceptance{}, err
 	}
-	whole, err := json.Marshal(ev) // once, for all that keeps it
+	whole, err := ev.JSON() // once, for all that keeps it
 	if err != nil {
 		return acceptance{}, fmt.Errorf("payload: %w", err)
 	}

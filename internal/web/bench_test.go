@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -53,7 +52,7 @@ func (c *benchConn) SetWriteDeadline(time.Time) error { return nil }
 type writes struct{}
 
 func (writes) Accept(_ context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
-	_, err := json.Marshal(ev)
+	_, err := ev.JSON()
 	return relay.Receipt{Status: relay.Accepted, JobID: relay.JobID(ev, p), EventID: ev.ID, Changes: 1}, err
 }
 
