@@ -32,16 +32,24 @@ func (s *Server) hook(c *fiber.Ctx) error {
 }
 
 func (s *Server) receive(c *fiber.Ctx, req intake.Request) error {
-	wait, _ := req.Wait() // one that cannot be read is refused in its turn, after auth
-	ctx, cancel := context.WithTimeout(c.UserContext(), s.o.Timeout+min(wait, s.o.MaxWait))
-	defer cancel()
+	ctx := c.UserContext()
+	if wait, _ := req.Wait(); wait > 0 { // one that cannot be read is refused in its turn, after auth
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.o.Timeout+min(wait, s.o.MaxWait))
+		defer cancel()
+	}
 	answer, err := s.in.Receive(ctx, req)
 	if err != nil {
 		return err
 	}
 	n := noteOf(c)
 	n.trigger, n.event, n.outcome, n.problems = cmp.Or(n.trigger, answer.Trigger), answer.EventID, string(answer.Status), answer.Errors
-	return c.JSON(answer)
+	body, err := answer.MarshalJSON() // c.JSON would read it once more, to see whether it is JSON
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Send(body)
 }
 
 // alias serves what no route is for: its address may be the alias of a trigger. It has
