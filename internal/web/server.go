@@ -73,7 +73,8 @@ type Server struct {
 	o       Options
 	app     *fiber.App
 	ln      listener
-	quiet   quiet
+	quiet   quiet // about callers that nobody knows
+	busy    quiet // about those who came when there was too much to do
 	now     func() time.Time
 	closing <-chan struct{} // closed when Shutdown is called
 	close   func()
