@@ -115,7 +115,7 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 	if a.caught != nil {
 		return json.Marshal(a.caught)
 	}
-	b := append(make([]byte, 0, 512), '{')
+	b := append(make([]byte, 0, 256), '{')
 	own := a.fields()
 	for _, f := range own {
 		if f.Value != nil {

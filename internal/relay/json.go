@@ -9,25 +9,27 @@ import (
 
 // JSON is the whole event, as encoding/json has it.
 func (ev Event) JSON() (json.RawMessage, error) {
-	var failed error
-	b := make([]byte, 0, 1<<10) // of most events all
-	add := func(name string, v any) {
-		next, err := AppendJSON(append(b, name...), v)
-		if b = next; err != nil {
-			failed = err
+	b := make([]byte, 0, 1<<10) // most events have less
+	b = appendText(append(b, `{"id":`...), ev.ID)
+	b = appendText(append(b, `,"trigger":`...), ev.Trigger)
+	b, err := AppendJSON(append(b, `,"received_at":`...), ev.ReceivedAt)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = AppendJSON(append(b, `,"payload":`...), ev.Payload); err != nil {
+		return nil, err
+	}
+	if len(ev.Headers) > 0 {
+		if b, err = appendObject(append(b, `,"headers":`...), ev.Headers); err != nil {
+			return nil, err
 		}
 	}
-	add(`{"id":`, ev.ID)
-	add(`,"trigger":`, ev.Trigger)
-	add(`,"received_at":`, ev.ReceivedAt)
-	add(`,"payload":`, ev.Payload)
-	if len(ev.Headers) > 0 {
-		add(`,"headers":`, ev.Headers)
-	}
 	if len(ev.Query) > 0 {
-		add(`,"query":`, ev.Query)
+		if b, err = appendObject(append(b, `,"query":`...), ev.Query); err != nil {
+			return nil, err
+		}
 	}
-	return append(b, '}'), failed
+	return append(b, '}'), nil
 }
 
 // AppendJSON adds v to b, as encoding/json has it. What payloads are made of takes no
@@ -49,9 +51,7 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 			return append(v.AppendFormat(append(b, '"'), time.RFC3339Nano), '"'), nil
 		}
 	case string:
-		if plain(v) {
-			return append(append(append(b, '"'), v...), '"'), nil
-		}
+		return appendText(b, v), nil
 	case []any:
 		if v != nil {
 			return appendList(b, v)
@@ -90,12 +90,19 @@ func appendObject(b []byte, object map[string]any) (_ []byte, err error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b, _ = AppendJSON(b, name) // text always has JSON
-		if b, err = AppendJSON(append(b, ':'), object[name]); err != nil {
+		if b, err = AppendJSON(append(appendText(b, name), ':'), object[name]); err != nil {
 			return b, err
 		}
 	}
 	return append(b, '}'), nil
+}
+
+func appendText(b []byte, s string) []byte {
+	if plain(s) {
+		return append(append(append(b, '"'), s...), '"')
+	}
+	text, _ := json.Marshal(s) // text always has JSON
+	return append(b, text...)
 }
 
 // plain reports whether text stands in JSON as it is.

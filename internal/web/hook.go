@@ -82,11 +82,13 @@ func (s *Server) requestOf(c *fiber.Ctx) (intake.Request, error) {
 	}
 	req.From = s.caller(c.Context().RemoteIP(), req.Header["X-Forwarded-For"])
 	req.ContentEncoding = strings.Join(req.Header["Content-Encoding"], ", ")
-	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
-	if err != nil {
-		return req, &intake.UnreadableError{Reason: "the query string is not properly encoded"}
+	if text := c.Request().URI().QueryString(); len(text) > 0 {
+		query, err := url.ParseQuery(string(text))
+		if err != nil {
+			return req, &intake.UnreadableError{Reason: "the query string is not properly encoded"}
+		}
+		req.Query = query
 	}
-	req.Query = query
 	return req, nil
 }
 
@@ -160,10 +162,15 @@ func addressed(h *fasthttp.RequestHeader) (req intake.Request, path string, err 
 }
 
 func headerOf(h *fasthttp.RequestHeader) map[string][]string {
-	header := map[string][]string{}
+	header := make(map[string][]string, 8)
+	room := make([]string, 8) // for the values of names that come once, as nearly all do
 	for name, value := range h.All() {
 		key := textproto.CanonicalMIMEHeaderKey(string(name))
-		header[key] = append(header[key], string(value))
+		values, again := header[key]
+		if !again && len(room) > 0 {
+			values, room = room[:0:1], room[1:]
+		}
+		header[key] = append(values, string(value))
 	}
 	return header
 }
