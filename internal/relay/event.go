@@ -128,14 +128,11 @@ type Match struct {
 
 // Actions are the actions of all rules, in the order of the file.
 func (p Plan) Actions() []Action {
-	if len(p.Rules) == 1 {
-		return slices.Clip(p.Rules[0].Actions)
-	}
 	n := 0
 	for _, m := range p.Rules {
 		n += len(m.Actions)
 	}
-	all := make([]Action, 0, n)
+	all := slices.Grow([]Action(nil), n)
 	for _, m := range p.Rules {
 		all = append(all, m.Actions...)
 	}

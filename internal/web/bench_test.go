@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -92,12 +93,21 @@ rules: [{name: hand on, when: payload.type == "lock.unlock" && payload.success =
 	mac.Write([]byte(kisi))
 	signature := "X-Signature: sha256=" + hex.EncodeToString(mac.Sum(nil))
 	const token = "Authorization: Bearer " + benchKey
+	var many, fields strings.Builder
+	for i := range 900 { // as much as the server reads
+		fmt.Fprintf(&many, "X-%d: %%25\r\n", i)
+		fmt.Fprintf(&fields, "&%d=%%25", i)
+	}
 	for _, c := range []struct{ name, path, header, body, want string }{
 		{"nothing", "/hooks/nothing", signature, kisi, "200"},
 		{"send", "/hooks/send", signature, kisi, "200"},
 		{"skedda", "/hooks/skedda", token, booking, "200"},
 		{"studio-hire", "/hooks/studio-hire", token, booking, "200"},
 		{"refused", "/hooks/nothing", "X-Signature: sha256=" + hex.EncodeToString(make([]byte, 32)), kisi, "401"},
+		{"refused, many headers", "/hooks/nothing", many.String() + "X-Signature: sha256=00", kisi, "401"},
+		{"refused, many fields", "/hooks/nothing?" + fields.String(), "X-Signature: sha256=00", kisi, "401"},
+		{"many headers", "/hooks/nothing", many.String() + signature, kisi, "200"},
+		{"many fields", "/hooks/skedda?" + fields.String(), token, booking, "200"},
 		{"floor", "/livez", "", "", "200"},
 	} {
 		b.Run(c.name, func(b *testing.B) {

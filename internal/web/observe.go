@@ -126,6 +126,9 @@ func (s *Server) unlogged(n *note, err error) (before int, now bool) {
 	return 0, true
 }
 
+// mostAttrs is how many a line in the log has at most.
+const mostAttrs = 10
+
 // logRequest leaves the one line of a request. The path stays out of it beyond the
 // trigger's name, and so do query, headers and body: they carry credentials.
 func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err error) {
@@ -135,12 +138,12 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err 
 		return
 	}
 	level, status := slog.LevelInfo, c.Response().StatusCode()
-	attrs := []slog.Attr{
+	attrs := append(make([]slog.Attr, 0, mostAttrs),
 		slog.String("method", strings.Clone(c.Method())),
 		slog.String("route", cmp.Or(n.route, route)),
 		slog.Int("status", status),
 		slog.Duration("took", took),
-	}
+	)
 	if n.trigger != "" && !errors.Is(err, intake.ErrUnknownTrigger) { // what is no trigger may be anything, a token in the wrong place too
 		attrs = append(attrs, slog.String("trigger", n.trigger))
 	}
