@@ -42,8 +42,9 @@ func (c *benchConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *benchConn) Close() error                     { return nil }
-func (c *benchConn) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+func (c *benchConn) Close() error        { return nil }
+func (c *benchConn) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
 func (c *benchConn) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 func (c *benchConn) SetDeadline(time.Time) error      { return nil }
 func (c *benchConn) SetReadDeadline(time.Time) error  { return nil }
@@ -60,6 +61,11 @@ func (writes) Accept(_ context.Context, ev relay.Event, p relay.Plan) (relay.Rec
 func (writes) Job(context.Context, string) (relay.Job, bool, error) { return relay.Job{}, false, nil }
 
 func (writes) Now() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+// nowhere is where the log goes: its lines are made, as in the process.
+type nowhere struct{}
+
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 const benchKey = "bench-webhook-key"
 
@@ -111,7 +117,7 @@ rules: [{name: hand on, when: payload.type == "lock.unlock" && payload.success =
 		{"floor", "/livez", "", "", "200"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			log := slog.New(slog.NewJSONHandler(io.Discard, nil))
+			log := slog.New(slog.NewJSONHandler(nowhere{}, nil))
 			s := New(intake.New(set, writes{}, intake.Options{}), &office{}, isReady, Options{Log: log})
 			s.app.Handler() // which sets it up
 			method, header := "POST", c.header+"\r\n"
