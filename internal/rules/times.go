@@ -64,7 +64,7 @@ func (z zoned) text(s string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil { // what most senders write
 		return z.show(t), nil
 	}
-	if wall, err := time.Parse(wallTime, s); err == nil && len(s) == len(wallTime) && wall.Year() > 0 && z.zone != nil { // what booking systems write
+	if wall, err := time.Parse(wallTime, s); err == nil && len(s) == len(wallTime) && z.zone != nil { // what booking systems write
 		return z.onWall(wall), nil
 	}
 	s = strings.TrimSpace(s)
