@@ -200,7 +200,7 @@ func said(status int) bool {
 	return status/100 == 4 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout
 }
 
-// take hands one event on. A store that is away ends the run.
+// take hands one event on. A store that is away, or too busy, ends the run.
 func (c *catchup) take(ctx context.Context, got *relay.CaughtUp, e heldEvent) error {
 	answer, err := c.in.Take(ctx, got.Trigger, e.raw)
 	if errors.Is(err, relay.ErrUnavailable) || errors.Is(err, relay.ErrBusy) || ctx.Err() != nil {

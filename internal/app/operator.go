@@ -96,7 +96,7 @@ func (o *Operator) Replay(ctx context.Context, ids []string) ([]relay.Replayed, 
 	for i, id := range ids {
 		r, err := in.Replay(ctx, o.store, id)
 		switch {
-		case errors.Is(err, relay.ErrUnavailable):
+		case errors.Is(err, relay.ErrUnavailable), errors.Is(err, relay.ErrBusy):
 			return out, fmt.Errorf("replayed %d of %d: %w", i, len(ids), err)
 		case all && errors.Is(err, intake.ErrNoLetter): // it went with another, or with time
 			continue

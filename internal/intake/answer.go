@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -96,7 +95,7 @@ func (in *Intake) dryRun(ev relay.Event, p relay.Plan) Answer {
 // fields are the answer's own fields in order; those that say nothing are nil.
 func (a Answer) fields() []relay.NamedValue {
 	return []relay.NamedValue{
-		{Name: "status", Value: a.Status},
+		{Name: "status", Value: string(a.Status)},
 		{Name: "event_id", Value: a.EventID},
 		{Name: "job_id", Value: text(a.JobID)},
 		{Name: "rules", Value: text(a.Rules)},
@@ -116,38 +115,33 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 	if a.caught != nil {
 		return json.Marshal(a.caught)
 	}
-	var b bytes.Buffer
+	b := append(make([]byte, 0, 256), '{')
 	own := a.fields()
 	for _, f := range own {
 		if f.Value != nil {
-			writeField(&b, f)
+			b = appendField(b, f)
 		}
 	}
 	for _, f := range a.Respond {
 		if !slices.ContainsFunc(own, func(o relay.NamedValue) bool { return o.Name == f.Name }) {
-			writeField(&b, f)
+			b = appendField(b, f)
 		}
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}'), nil
 }
 
-// writeField writes null for what has no JSON: the event is accepted by now, and
+// appendField writes null for what has no JSON: the event is accepted by now, and
 // one bad field must not take the answer with it.
-func writeField(b *bytes.Buffer, f relay.NamedValue) {
-	separator := byte(',')
-	if b.Len() == 0 {
-		separator = '{'
+func appendField(b []byte, f relay.NamedValue) []byte {
+	if len(b) > len("{") {
+		b = append(b, ',')
 	}
-	b.WriteByte(separator)
-	name, _ := json.Marshal(f.Name) // text always has JSON
-	b.Write(name)
-	b.WriteByte(':')
-	value, err := json.Marshal(f.Value)
-	if err != nil {
-		value = []byte("null")
+	b, _ = relay.AppendJSON(b, f.Name) // text always has JSON
+	b = append(b, ':')
+	if whole, err := relay.AppendJSON(b, f.Value); err == nil {
+		return whole
 	}
-	b.Write(value)
+	return append(b, "null"...)
 }
 
 func text(s string) any {

@@ -13,9 +13,12 @@ import (
 // Event reads req into an event of t that was received at at. It does not ask who
 // calls.
 func Event(req Request, t relay.Trigger, id string, at time.Time) (relay.Event, error) {
-	query, err := fields(visibleQuery(req, t.Auth))
-	if err != nil {
-		return relay.Event{}, err
+	query := map[string]any{}
+	if len(req.Query) > 0 { // few have one
+		var err error
+		if query, err = fields(visibleQuery(req, t.Auth)); err != nil {
+			return relay.Event{}, err
+		}
 	}
 	ev := relay.Event{ID: id, Trigger: t.Name, ReceivedAt: at, Headers: visibleHeaders(req.Header, t), Query: query}
 	if t.From == fromKisi {
@@ -26,15 +29,18 @@ func Event(req Request, t relay.Trigger, id string, at time.Time) (relay.Event, 
 	if bySignature(t.Auth, req, at) {
 		query = nil // which nobody signed
 	}
-	ev.Payload, err = read(req, query)
+	payload, err := read(req, query)
+	ev.Payload = payload
 	return ev, err
 }
 
 // visibleQuery leaves out what speaks to doorhook and not to the rules. A caller by an
 // alias knows of no doorhook to speak to.
 func visibleQuery(req Request, auths []relay.Auth) url.Values {
-	hidden := names(auths, "query")
-	hidden[waitParam], hidden[dryRunParam] = req.Alias == "", req.Alias == ""
+	hidden := map[string]bool{waitParam: req.Alias == "", dryRunParam: req.Alias == ""}
+	for _, a := range auths {
+		hidden[a.Name] = hidden[a.Name] || a.Kind == "query"
+	}
 	out := url.Values{}
 	for name, values := range req.Query {
 		if !hidden[name] && !secret(auths, values) {
@@ -47,14 +53,13 @@ func visibleQuery(req Request, auths []relay.Auth) url.Values {
 // visibleHeaders leaves out credentials and signatures: an event is stored, shown
 // and replayed.
 func visibleHeaders(header map[string][]string, t relay.Trigger) map[string]any {
-	hidden := names(t.Auth, "header")
-	for _, a := range t.Auth {
-		hidden[textproto.CanonicalMIMEHeaderKey(a.HMAC.Header)] = true
+	hidden := func(a relay.Auth, name string) bool {
+		return a.Kind == "header" && textproto.CanonicalMIMEHeaderKey(a.Name) == name || textproto.CanonicalMIMEHeaderKey(a.HMAC.Header) == name
 	}
 	out := make(map[string]any, len(header))
 	for name, values := range header {
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if !hidden[name] && !isCredential(name) && !secret(t.Auth, values) && !namesAlias(t, values) {
+		if !slices.ContainsFunc(t.Auth, func(a relay.Auth) bool { return hidden(a, name) }) && !isCredential(name) && !secret(t.Auth, values) && !namesAlias(t, values) {
 			// Header values may be in any encoding, the store keeps text.
 			out[name] = strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
 		}
@@ -91,18 +96,4 @@ func isCredential(name string) bool {
 	return slices.ContainsFunc([]string{
 		"authorization", "x-auth", "cookie", "signature", "secret", "token", "password", "api-key", "apikey",
 	}, func(word string) bool { return strings.Contains(name, word) })
-}
-
-// names are the names that auths of one kind use, header names canonical.
-func names(auths []relay.Auth, kind string) map[string]bool {
-	out := map[string]bool{}
-	for _, a := range auths {
-		switch {
-		case a.Kind == kind && kind == "header":
-			out[textproto.CanonicalMIMEHeaderKey(a.Name)] = true
-		case a.Kind == kind:
-			out[a.Name] = true
-		}
-	}
-	return out
 }

@@ -139,9 +139,12 @@ func (in *Intake) Receive(ctx context.Context, req Request) (Answer, error) {
 // take makes an event of a request that is allowed.
 func (in *Intake) take(ctx context.Context, rules rulebook, t relay.Trigger, req Request, ask wishes) (Answer, error) {
 	now := in.jobs.Now()
-	ev, err := Event(req, t, in.o.NewID(), now)
+	ev, err := Event(req, t, "", now)
 	if err != nil {
 		return Answer{}, err
+	}
+	if ev.ID == "" {
+		ev.ID = in.o.NewID()
 	}
 	if !ask.dryRun && now.Sub(ev.ReceivedAt) > in.o.MaxAge { // nobody knows any more whether it came before
 		return Answer{Status: relay.Stale, EventID: ev.ID}, nil

@@ -405,30 +405,3 @@ func TestAcceptOutlivesItsCaller(t *testing.T) {
 		t.Errorf("drew the id %q", id)
 	}
 }
-
-func BenchmarkReceive(b *testing.B) {
-	trigger := open("skedda")
-	trigger.Auth = []relay.Auth{{Kind: "bearer", Secret: "s3cret"}}
-	in := New(book{trigger: trigger, plan: planOf(unlock("front"))}, discard{}, options())
-	req := jsonRequest(`{"booking_id":97088432,"status":"created","updated_at":"2026-03-01T11:59:58Z","space":"Studio A",
-		"holder__name":"Jane Doe","holder__email":"jane@example.com","start__dateTime":"2026-03-02T09:00:00",
-		"end__dateTime":"2026-03-02T12:00:00","price":35.5,"tags":["music","weekly"],"custom":{"floor":2,"key":"none"}}`)
-	req.Header = map[string][]string{"Authorization": {"Bearer s3cret"}, "User-Agent": {"Zapier"}, "Content-Type": {"application/json"}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := in.Receive(b.Context(), req); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// discard is a store without a memory, so that the benchmark measures intake.
-type discard struct{}
-
-func (discard) Accept(_ context.Context, ev relay.Event, p relay.Plan) (relay.Receipt, error) {
-	return relay.Receipt{Status: relay.Accepted, JobID: relay.JobID(ev, p), Changes: 1}, nil
-}
-
-func (discard) Job(context.Context, string) (relay.Job, bool, error) { return relay.Job{}, false, nil }
-
-func (discard) Now() time.Time { return noon }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxDepth keeps payloads to what a person can have meant, and every later walk
@@ -21,26 +23,87 @@ const (
 
 // readJSON reads the one JSON value that body holds.
 func readJSON(body []byte) (any, error) {
+	text := bytes.TrimPrefix(body, []byte(bom))
+	if utf8.Valid(text) {
+		// Of two fields with one name the last counts, and half of a surrogate pair is
+		// a character that is not known.
+		dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		if v, ok := valueOf(dec, 0); ok && len(bytes.TrimLeft(text[dec.InputOffset():], jsonSpace)) == 0 {
+			return v, nil
+		}
+	}
+	return nil, faultOf(body, text)
+}
+
+// valueOf reads the next value, depth levels down. It does not say what is wrong:
+// [faultOf] looks for that.
+func valueOf(dec *jsontext.Decoder, depth int) (v any, ok bool) {
+	t, err := dec.ReadToken()
+	if err != nil {
+		return nil, false
+	}
+	switch t.Kind() {
+	case jsontext.KindNull:
+		return nil, true
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return t.Bool(), true
+	case jsontext.KindString:
+		return t.String(), true
+	case jsontext.KindNumber:
+		return number(t.String()), true
+	case jsontext.KindBeginObject:
+		return objectOf(dec, depth+1)
+	case jsontext.KindBeginArray:
+		return listOf(dec, depth+1)
+	}
+	return nil, false
+}
+
+func objectOf(dec *jsontext.Decoder, depth int) (any, bool) {
+	object := map[string]any{}
+	for ok := depth <= maxDepth; ; {
+		t, err := dec.ReadToken()
+		switch {
+		case err != nil || !ok:
+			return nil, false
+		case t.Kind() == jsontext.KindEndObject:
+			return object, true
+		}
+		name := t.String() // the next token takes the place of this one
+		object[name], ok = valueOf(dec, depth)
+	}
+}
+
+func listOf(dec *jsontext.Decoder, depth int) (any, bool) {
+	list, ok := []any{}, depth <= maxDepth
+	for ok && dec.PeekKind() != jsontext.KindEndArray {
+		var v any
+		v, ok = valueOf(dec, depth)
+		list = append(list, v)
+	}
+	if !ok {
+		return nil, false
+	}
+	_, err := dec.ReadToken()
+	return list, err == nil
+}
+
+// faultOf is what is wrong with a body that could not be read; text is all of it but a
+// byte order mark.
+func faultOf(body, text []byte) error {
 	if at := invalidUTF8(body); at >= 0 {
-		return nil, unreadableAt(body, at, notUTF8)
+		return unreadableAt(body, at, notUTF8)
 	}
 	if at := tooDeep(body); at >= 0 {
-		return nil, unreadableAt(body, at, "nested deeper than "+strconv.Itoa(maxDepth)+" levels")
+		return unreadableAt(body, at, "nested deeper than "+strconv.Itoa(maxDepth)+" levels")
 	}
-	text := bytes.TrimPrefix(body, []byte(bom))
-	start := len(body) - len(text)
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
+	if err := dec.Decode(new(json.RawMessage)); err != nil {
 		at, reason := syntaxFault(text, err)
-		return nil, unreadableAt(body, start+at, reason)
+		return unreadableAt(body, len(body)-len(text)+at, reason)
 	}
 	rest := bytes.TrimLeft(text[dec.InputOffset():], jsonSpace)
-	if len(rest) > 0 {
-		return nil, unreadableAt(body, len(body)-len(rest), "something follows the end of the JSON value")
-	}
-	return numbers(v), nil
+	return unreadableAt(body, len(body)-len(rest), "something follows the end of the JSON value")
 }
 
 // syntaxFault finds the byte at which text stops being JSON. A Decoder's own
@@ -104,23 +167,6 @@ func tooDeep(text []byte) int {
 		}
 	}
 	return -1
-}
-
-// numbers gives every number in v the type that rules can compute with.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		return number(v.String())
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for name := range v {
-			v[name] = numbers(v[name])
-		}
-	}
-	return v
 }
 
 // number keeps what neither int nor float64 can hold as its text: an id that was

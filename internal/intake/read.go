@@ -82,6 +82,9 @@ func mediaType(contentType string) (string, map[string]string) {
 
 // merge adds to object what query says and object does not.
 func merge(object, query map[string]any) {
+	if len(query) == 0 {
+		return
+	}
 	added := make(map[string]any, len(query))
 	for name, value := range query {
 		if _, taken := object[name]; !taken {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -164,37 +163,18 @@ func Encode[V any](args map[string]V) json.RawMessage {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendJSON(b, name), ':')
-		b = appendJSON(b, args[name])
+		b = append(encoded(b, name), ':')
+		b = encoded(b, args[name])
 	}
 	return append(b, '}')
 }
 
-func appendJSON(b []byte, v any) []byte {
-	switch v := v.(type) {
-	case int64:
-		return strconv.AppendInt(b, v, 10)
-	case bool:
-		return strconv.AppendBool(b, v)
-	case json.RawMessage:
-		return append(b, v...)
-	case time.Time:
-		return append(v.AppendFormat(append(b, '"'), time.RFC3339Nano), '"')
-	case string:
-		if !strings.ContainsFunc(v, escaped) {
-			return append(append(append(b, '"'), v...), '"')
-		}
-	}
-	text, err := json.Marshal(v)
+func encoded(b []byte, v any) []byte {
+	b, err := AppendJSON(b, v)
 	if err != nil {
 		panic(fmt.Sprintf("relay: args cannot be encoded: %v", err)) // only numbers, texts, booleans and times get here
 	}
-	return append(b, text...)
-}
-
-// escaped reports whether r may not stand in a text of JSON as it is.
-func escaped(r rune) bool {
-	return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r)
+	return b
 }
 
 // Type is what a field of an action takes.

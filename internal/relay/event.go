@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -127,7 +128,11 @@ type Match struct {
 
 // Actions are the actions of all rules, in the order of the file.
 func (p Plan) Actions() []Action {
-	var all []Action
+	n := 0
+	for _, m := range p.Rules {
+		n += len(m.Actions)
+	}
+	all := slices.Grow([]Action(nil), n)
 	for _, m := range p.Rules {
 		all = append(all, m.Actions...)
 	}

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"time"
@@ -80,7 +79,7 @@ func (f *ruleFile) actor(ev relay.Event) int64 {
 // later is what a send is computed from when it is carried out.
 func (b builder) later(x *effect) (*relay.Later, error) {
 	if b.run.whole == nil {
-		whole, err := json.Marshal(b.ev)
+		whole, err := b.ev.JSON()
 		if err != nil {
 			return nil, &failure{node: x.node, msg: "this event cannot be kept: " + err.Error()}
 		}

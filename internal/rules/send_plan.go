@@ -168,7 +168,7 @@ func (b builder) jsonArg(v *value) (any, error) {
 	plain, err := zoned{zone: b.run.file.zone}.json(raw)
 	if err == nil {
 		var text []byte
-		if text, err = json.Marshal(plain); err == nil {
+		if text, err = relay.AppendJSON(nil, plain); err == nil {
 			return json.RawMessage(text), nil
 		}
 	}

@@ -54,12 +54,18 @@ func (z zoned) show(t time.Time) time.Time {
 
 var unixText = regexp.MustCompile(`^\d+(\.\d+)?$`)
 
+// wallTime is a time without a zone, as [readText] would read it too.
+const wallTime = "2006-01-02T15:04:05"
+
 func (z zoned) text(s string) (time.Time, error) {
 	if len(s) > longestTime { // even to cut its space off takes time
 		return time.Time{}, fmt.Errorf("%q %w", cut(s, 60), errUnknown)
 	}
 	if t, err := time.Parse(time.RFC3339, s); err == nil { // what most senders write
 		return z.show(t), nil
+	}
+	if wall, err := time.Parse(wallTime, s); err == nil && len(s) == len(wallTime) && z.zone != nil { // what booking systems write
+		return z.onWall(wall), nil
 	}
 	s = strings.TrimSpace(s)
 	if unixText.MatchString(s) {

@@ -476,7 +476,7 @@ func TestZoneMistakes(t *testing.T) {
 // FuzzTime reads any text in any zone: what is read can be written and read again, and
 // never has day and month in digits.
 func FuzzTime(f *testing.F) {
-	for _, s := range []string{"2026-11-23T10:00:00Z", "Mon, 23 Nov 2026 10:00:00 GMT", "03/04/2026", "Nov 23, 2026 10 PM", "20261123T100000", "1795428000.5", "Mon Nov 23 2026 10:00:00 GMT-0500 (x)"} {
+	for _, s := range []string{"2026-11-23T10:00:00Z", "Mon, 23 Nov 2026 10:00:00 GMT", "03/04/2026", "Nov 23, 2026 10 PM", "20261123T100000", "2026-03-08T02:30:00", "0000-01-01T00:00:00", "2026-11-23T8:00:00.0", "1795428000.5", "Mon Nov 23 2026 10:00:00 GMT-0500 (x)"} {
 		f.Add(s, "Europe/Berlin")
 		f.Add(s, "UTC-05:30")
 	}
@@ -486,6 +486,12 @@ func FuzzTime(f *testing.F) {
 			z = zoned{zone: time.UTC}
 		}
 		got, err := z.read(text)
+		if wall, unusual := time.Parse(wallTime, text); unusual == nil && len(text) == len(wallTime) && z.zone != nil { // which has a way of its own
+			w, bad := readText(text)
+			if (bad == nil) != (err == nil) || bad == nil && (!w.wall().Equal(wall) || !w.timed || w.zone != nil) {
+				t.Errorf("%q is %s (%v), and in words %+v (%v)", text, got, err, w, bad)
+			}
+		}
 		if err != nil {
 			return
 		}

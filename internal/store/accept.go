@@ -364,7 +364,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (c acc
 	if c.version, err = versionText(p.Version); err != nil {
 		return c, err
 	}
-	if c.whole, err = json.Marshal(ev); err != nil { // once, for all that keeps it
+	if c.whole, err = ev.JSON(); err != nil { // once, for all that keeps it
 		return c, fmt.Errorf("payload: %w", err)
 	}
 	if c.record, err = recordText(ev, c.whole, p, r != nil && r.Unkept); err != nil {

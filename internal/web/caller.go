@@ -45,10 +45,11 @@ func forwardedAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
-// quietTime is how long nothing more is logged of a trigger that refuses callers.
+// quietTime is how long nothing more is logged of a trigger that refuses callers, for one
+// reason.
 const quietTime = time.Minute
 
-// quiet keeps the log from being filled by callers that nobody knows.
+// quiet keeps the log from being filled by callers that are refused.
 type quiet struct {
 	mu sync.Mutex
 	by map[string]*silence // by trigger, of which there are few

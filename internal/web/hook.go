@@ -32,16 +32,24 @@ func (s *Server) hook(c *fiber.Ctx) error {
 }
 
 func (s *Server) receive(c *fiber.Ctx, req intake.Request) error {
-	wait, _ := req.Wait() // one that cannot be read is refused in its turn, after auth
-	ctx, cancel := context.WithTimeout(c.UserContext(), s.o.Timeout+min(wait, s.o.MaxWait))
-	defer cancel()
+	ctx := c.UserContext()
+	if wait, _ := req.Wait(); wait > 0 { // one that cannot be read is refused in its turn, after auth
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.o.Timeout+min(wait, s.o.MaxWait))
+		defer cancel()
+	}
 	answer, err := s.in.Receive(ctx, req)
 	if err != nil {
 		return err
 	}
 	n := noteOf(c)
 	n.trigger, n.event, n.outcome, n.problems = cmp.Or(n.trigger, answer.Trigger), answer.EventID, string(answer.Status), answer.Errors
-	return c.JSON(answer)
+	body, err := answer.MarshalJSON() // c.JSON would read it once more, to see whether it is JSON
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Send(body)
 }
 
 // alias serves what no route is for: its address may be the alias of a trigger. It has
@@ -74,11 +82,13 @@ func (s *Server) requestOf(c *fiber.Ctx) (intake.Request, error) {
 	}
 	req.From = s.caller(c.Context().RemoteIP(), req.Header["X-Forwarded-For"])
 	req.ContentEncoding = strings.Join(req.Header["Content-Encoding"], ", ")
-	query, err := url.ParseQuery(string(c.Request().URI().QueryString()))
-	if err != nil {
-		return req, &intake.UnreadableError{Reason: "the query string is not properly encoded"}
+	if text := c.Request().URI().QueryString(); len(text) > 0 {
+		query, err := url.ParseQuery(string(text))
+		if err != nil {
+			return req, &intake.UnreadableError{Reason: "the query string is not properly encoded"}
+		}
+		req.Query = query
 	}
-	req.Query = query
 	return req, nil
 }
 
@@ -152,10 +162,15 @@ func addressed(h *fasthttp.RequestHeader) (req intake.Request, path string, err 
 }
 
 func headerOf(h *fasthttp.RequestHeader) map[string][]string {
-	header := map[string][]string{}
+	header := make(map[string][]string, 8)
+	room := make([]string, 8) // for the values of names that come once, as nearly all do
 	for name, value := range h.All() {
 		key := textproto.CanonicalMIMEHeaderKey(string(name))
-		header[key] = append(header[key], string(value))
+		values, again := header[key]
+		if !again && len(room) > 0 {
+			values, room = room[:0:1], room[1:]
+		}
+		header[key] = append(values, string(value))
 	}
 	return header
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"doorhook/internal/intake"
+	"doorhook/internal/relay"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -110,24 +111,39 @@ func drain(conn net.Conn) {
 	}
 }
 
+// unlogged reports whether a request that ended with err has a line in the log, and how
+// many like it had none since the last. Callers who are refused, and come again, write as
+// little as one does: those whom nobody knows, and those for whom there is too much to do.
+func (s *Server) unlogged(n *note, err error) (before int, now bool) {
+	switch {
+	case err == nil:
+		return 0, true
+	case errors.Is(err, intake.ErrUnauthorized), errors.Is(err, intake.ErrForbidden):
+		return s.quiet.turn(n.trigger, s.now())
+	case errors.Is(err, relay.ErrBusy):
+		return s.busy.turn(n.trigger, s.now())
+	}
+	return 0, true
+}
+
+// mostAttrs is how many a line in the log has at most.
+const mostAttrs = 10
+
 // logRequest leaves the one line of a request. The path stays out of it beyond the
 // trigger's name, and so do query, headers and body: they carry credentials.
 func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err error) {
 	n := noteOf(c)
-	unlogged := 0
-	if errors.Is(err, intake.ErrUnauthorized) || errors.Is(err, intake.ErrForbidden) {
-		var now bool
-		if unlogged, now = s.quiet.turn(n.trigger, s.now()); !now {
-			return
-		}
+	unlogged, now := s.unlogged(n, err)
+	if !now {
+		return
 	}
 	level, status := slog.LevelInfo, c.Response().StatusCode()
-	attrs := []slog.Attr{
+	attrs := append(make([]slog.Attr, 0, mostAttrs),
 		slog.String("method", strings.Clone(c.Method())),
 		slog.String("route", cmp.Or(n.route, route)),
 		slog.Int("status", status),
 		slog.Duration("took", took),
-	}
+	)
 	if n.trigger != "" && !errors.Is(err, intake.ErrUnknownTrigger) { // what is no trigger may be anything, a token in the wrong place too
 		attrs = append(attrs, slog.String("trigger", n.trigger))
 	}
@@ -149,7 +165,9 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, took time.Duration, err 
 		attrs = append(attrs, slog.Any("problems", n.problems))
 	}
 	if status >= http.StatusInternalServerError {
-		level = slog.LevelError
+		if level = slog.LevelError; errors.Is(err, relay.ErrBusy) {
+			level = slog.LevelWarn
+		}
 		attrs = append(attrs, slog.Any("err", err))
 	}
 	s.o.Log.LogAttrs(c.UserContext(), level, "request", attrs...)

@@ -70,6 +70,8 @@ func (s *Server) problemOf(err error) problem {
 		return ours(http.StatusUnprocessableEntity, "not-kisi", "Not a trigger of Kisi", relay.ErrNotKisi.Error())
 	case errors.Is(err, errStoreAway):
 		return ours(http.StatusServiceUnavailable, "unavailable", "Unavailable", errStoreAway.Error())
+	case errors.Is(err, relay.ErrBusy):
+		return ours(http.StatusServiceUnavailable, "busy", "Busy", "too much work waits already, so nothing was accepted; send it again later")
 	case errors.Is(err, relay.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return ours(http.StatusServiceUnavailable, "unavailable", "Unavailable", "the event may not have been accepted; send it again")
 	case errors.As(err, &edge):

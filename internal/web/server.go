@@ -33,7 +33,7 @@ type receiver interface {
 type Options struct {
 	BodyLimit   int           // in bytes; 1 MiB if unset
 	RetryAfter  time.Duration // what a caller is told to wait when doorhook is unavailable; 5 s if unset
-	Timeout     time.Duration // for a request, beside the waiting it asks for; 5 s if unset
+	Timeout     time.Duration // for a request that waits, beside the waiting it asks for, and for those of an operator; 5 s if unset
 	MaxWait     time.Duration // the longest waiting that adds to Timeout; 25 s if unset
 	ReadTimeout time.Duration // for a request to arrive; 15 s if unset
 	IdleTimeout time.Duration // between two requests on a connection; 60 s if unset
@@ -73,7 +73,8 @@ type Server struct {
 	o       Options
 	app     *fiber.App
 	ln      listener
-	quiet   quiet
+	quiet   quiet // about callers that nobody knows
+	busy    quiet // about those who came when there was too much to do
 	now     func() time.Time
 	closing <-chan struct{} // closed when Shutdown is called
 	close   func()

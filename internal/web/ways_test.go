@@ -153,6 +153,9 @@ func TestRefusalsAreNotLoggedOneByOne(t *testing.T) {
 		{"b", &intake.UnauthorizedError{}, 0, 2},
 		{"a", &intake.UnauthorizedError{}, time.Second, 3},
 		{"a", errors.New("x"), 0, 4},
+		{"a", fmt.Errorf("accept: %w", relay.ErrBusy), 0, 5}, // the first of these, whoever else was refused
+		{"a", fmt.Errorf("accept: %w", relay.ErrBusy), time.Second, 5},
+		{"a", nil, 0, 6},
 	} {
 		now, err = now.Add(tt.after), tt.err
 		s.do(t, "POST", "/hooks/"+tt.trigger, "", "{}")
@@ -161,6 +164,24 @@ func TestRefusalsAreNotLoggedOneByOne(t *testing.T) {
 		}
 	}
 	if log := s.log.String(); strings.Count(log, "and_before=2") != 1 {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// TestBusy: who comes when there is too much to do is told to come again, and the operator
+// that it was so, by a trigger's name or an alias.
+func TestBusy(t *testing.T) {
+	d := &desk{do: func(context.Context, intake.Request) (intake.Answer, error) {
+		return intake.Answer{}, fmt.Errorf("accept at secret-host: %w", relay.ErrBusy)
+	}}
+	s := start(t, d, isReady, Options{})
+	want := `{"type":"urn:doorhook:problem:busy","title":"Busy","status":503,"detail":"too much work waits already, so nothing was accepted; send it again later"}`
+	for _, path := range []string{"/hooks/a", "/hooks/catch/1/abcdef"} {
+		if r := s.do(t, "POST", path, "", "{}"); r.status != 503 || r.body != want || r.header.Get("Retry-After") != "5" {
+			t.Errorf("%s: %d %v %s", path, r.status, r.header, r.body)
+		}
+	}
+	if log := s.log.String(); strings.Count(log, "level=WARN") != 2 || strings.Count(log, "outcome=Busy") != 2 || strings.Contains(log, "level=ERROR") {
 		t.Errorf("log: %s", log)
 	}
 }
