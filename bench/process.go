@@ -5,13 +5,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -19,45 +21,72 @@ import (
 // process is a program that is measured from outside.
 type process struct {
 	cmd  *exec.Cmd
-	out  *tail
+	out  log
 	done chan struct{} // closed when it has ended
 }
 
-// tail keeps the end of what a program says, for the error.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
+// log is what a program says, in a file as a service's would be: whoever reads a pipe
+// takes time from what is measured. It has no name, so that nothing is left of it.
+type log struct{ *os.File }
 
-const tailBytes = 2 << 10
+const (
+	logBytes  = 16 << 20 // then it begins anew
+	tailBytes = 2 << 10
+)
 
-// Write takes what the program says.
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, b[max(0, len(b)-tailBytes):]...)
-	if extra := len(t.text) - tailBytes; extra > 0 {
-		t.text = t.text[:copy(t.text, t.text[extra:])]
+func newLog() (log, error) {
+	name := filepath.Join(os.TempDir(), "doorhook-bench-log-"+rand.Text())
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if err != nil {
+		return log{}, err
 	}
-	return len(b), nil
+	if err := os.Remove(name); err != nil {
+		return log{}, errors.Join(err, f.Close())
+	}
+	return log{f}, nil
 }
 
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.text)
+// bound keeps it from filling the disk, until done is closed.
+func (l log) bound(done <-chan struct{}) {
+	for every := time.NewTicker(time.Second); ; {
+		select {
+		case <-done:
+			every.Stop()
+			return
+		case <-every.C:
+			if info, err := l.Stat(); err == nil && info.Size() > logBytes {
+				_ = l.Truncate(0) // or the next time
+			}
+		}
+	}
+}
+
+// String is its end, for an error.
+func (l log) String() string {
+	info, err := l.Stat()
+	if err != nil {
+		return err.Error()
+	}
+	text := make([]byte, min(tailBytes, info.Size()))
+	n, _ := l.ReadAt(text, info.Size()-int64(len(text))) // what there is
+	return string(text[:n])
 }
 
 // start runs a program until it is stopped, or ctx ends.
 func start(ctx context.Context, env []string, command ...string) (*process, error) {
-	p := &process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), out: &tail{}, done: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = append(surroundings(), env...), p.out, p.out, time.Second
+	out, err := newLog()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", command[0], err)
+	}
+	p := &process{cmd: exec.CommandContext(ctx, command[0], command[1:]...), out: out, done: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = append(surroundings(), env...), out.File, out.File, time.Second
 	// The kernel kills it when the bench is gone. It leaves the bench's process group,
 	// or Ctrl-C would end it before the bench does.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", command[0], err)
+		return nil, errors.Join(fmt.Errorf("start %s: %w", command[0], err), out.Close())
 	}
+	go p.out.bound(p.done)
 	go func() {
 		defer close(p.done)
 		_ = p.cmd.Wait() // why it ended, it has said
@@ -85,6 +114,7 @@ func (p *process) stop() {
 	kill := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer kill.Stop()
 	<-p.done
+	_ = p.out.Close() // it is gone with that
 }
 
 // usage is what a process has used.
