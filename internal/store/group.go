@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 )
 
 const (
-	// mostCalls is how many script calls of one kind are under way at a time. While
-	// Redis works on one, the next is made ready; with more, each would carry less.
-	mostCalls = 2
+	// slowCall is how long a call may take before the next one stops waiting for its end:
+	// a connection that hangs holds up nobody else. Usually one call is under way, since
+	// with more of them each would carry less.
+	slowCall = 20 * time.Millisecond
 	// mostTogether is how many may travel in one call, and mostWeight how many bytes:
 	// Redis serves nobody else meanwhile.
 	mostTogether = 128
@@ -30,10 +32,11 @@ type group struct {
 	script script
 	keys   []string // for all
 	common []string // arguments for all, after the time
+	slow   time.Duration
 
 	mu      sync.Mutex
 	waiting []*errand
-	under   int // calls under way
+	under   bool // a call is under way, and is not slow
 	sending sync.WaitGroup
 }
 
@@ -64,19 +67,33 @@ func (g *group) do(ctx context.Context, args []string) (string, error) {
 		return e.answer, e.err
 	}
 	g.mu.Lock()
-	if g.under == mostCalls {
+	if g.under {
 		e.done = make(chan struct{})
 		g.waiting = append(g.waiting, e)
 		g.mu.Unlock()
 		return e.wait()
 	}
-	g.under++
+	g.under = true
 	g.mu.Unlock()
-	g.send(ctx, []*errand{e})
-	if batch := g.next(); batch != nil {
-		g.sending.Go(func() { g.work(batch) }) //nolint:contextcheck // of others, who have their own
+	if g.turn(func() { g.send(ctx, []*errand{e}) }) {
+		g.goOn() //nolint:contextcheck // with others, who have their own
 	}
 	return e.answer, e.err
+}
+
+// turn makes a call and reports whether its turn lasted until its end: when it is slow,
+// others go on.
+func (g *group) turn(call func()) bool {
+	late := time.AfterFunc(g.slow, g.goOn)
+	call()
+	return late.Stop()
+}
+
+// goOn sends what waits, unless nothing does.
+func (g *group) goOn() {
+	if batch := g.next(); batch != nil {
+		g.sending.Go(func() { g.work(batch) })
+	}
 }
 
 func (e *errand) wait() (string, error) {
@@ -90,15 +107,20 @@ func (e *errand) wait() (string, error) {
 
 // work sends batch, and what has come to wait meanwhile, until nothing waits.
 func (g *group) work(batch []*errand) {
-	for ; batch != nil; batch = g.next() {
-		g.send(context.Background(), batch)
+	for batch != nil {
+		mine := g.turn(func() { g.send(context.Background(), batch) })
 		for _, e := range batch {
 			close(e.done)
 		}
+		if !mine {
+			return // somebody else goes on
+		}
+		batch = g.next()
 	}
 }
 
-// next takes what may travel together of what waits; nil ends a call.
+// next takes what may travel together of what waits. Where nothing does it is nil, and no
+// call is under way any more.
 func (g *group) next() []*errand {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -115,10 +137,7 @@ func (g *group) next() []*errand {
 		}
 	}
 	g.waiting = append(g.waiting[:0], g.waiting[n:]...)
-	if len(batch) == 0 {
-		g.under--
-		return nil
-	}
+	g.under = len(batch) > 0
 	return batch
 }
 

@@ -71,7 +71,7 @@ func (s *Store) gather() {
 	o, k := s.opts, s.keys
 	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	s.accepting = group{
-		store: s, script: acceptScript,
+		store: s, script: acceptScript, slow: slowCall,
 		keys: []string{k.due(relay.Doors), k.due(relay.Messages), k.events(), k.dead(), k.opened()},
 		common: []string{
 			k.tag, ms(o.DedupTTL), ms(o.LetterTTL), strconv.FormatInt(o.Events, 10), s.name, ms(openedTTL),
@@ -79,7 +79,7 @@ func (s *Store) gather() {
 		},
 	}
 	s.settling = group{
-		store: s, script: settleScript,
+		store: s, script: settleScript, slow: slowCall,
 		keys:   []string{k.due(relay.Doors), k.due(relay.Messages), k.dead(), k.sent()},
 		common: []string{k.tag, ms(o.Lease), ms(o.Retention), ms(o.LetterTTL), strconv.Itoa(s.mostSent)},
 	}
