@@ -96,7 +96,7 @@ func (s redisServer) busy(t testing.TB) int {
 local n = 0
 for _, key in ipairs(redis.call("KEYS", "{doorhook}:job:*")) do
   local job = redis.call("HMGET", key, "token", "behind")
-  if job[1] or job[2] then n = n + 1 end
+  if (job[1] or "") ~= "" or (job[2] or "") ~= "" then n = n + 1 end
 end
 return n`, "0")
 }

@@ -240,7 +240,7 @@ local function accept(entry)
   local status = idle and not hadWant and not old[5] and "ignored" or "accepted"
 
   local changes, behind = "1", "1"
-  if exists then changes, behind = text(tonumber(exists) + 1), text(tonumber(old[1] or "0") + 1) end
+  if exists then changes, behind = text(tonumber(exists) + 1), text((tonumber(old[1] or "") or 0) + 1) end
   heading = changes .. " " .. (version or latest or "-") .. " " .. record(status, id, entry) .. " " .. now .. " " .. head
   local set = {"head", heading, "behind", behind}
   local function put(field, value) set[#set + 1], set[#set + 2] = field, value end
@@ -268,7 +268,7 @@ local function accept(entry)
 
   -- In hand, its score is the end of the lease: an earlier one would give the job to a
   -- second worker.
-  if not (old[3] and tonumber(old[4]) > ms) then
+  if (old[3] or "") == "" or tonumber(old[4]) <= ms then
     local names = first[lane]
     names[#names + 1], names[#names + 2] = cancelled and dueNow(true) or now, name
   end

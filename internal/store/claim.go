@@ -37,18 +37,19 @@ if back then
   end
 end
 if back or ms > seen + 10000 then redis.call("SET", KEYS[2], text(ms)) end -- seldom, since it may cost a write to disk
+local held, none = {}, {}
 for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LIMIT", 0, ARGV[2])) do
   local key, token = ARGV[5] .. name, ARGV[4] .. "-" .. i
   local job = redis.pcall("HGETALL", key)
   if job.err then -- put off, so that it does not stand in the way of the others
-    redis.call("ZADD", KEYS[1], lease, name)
     out[#out + 1] = {name, token, job.err}
+    held[#held + 1], held[#held + 2] = lease, name
   elseif #job == 0 then
-    redis.call("ZREM", KEYS[1], name)
+    none[#none + 1] = name
   else
     local taken = false -- by a worker that has not let it go
-    for f = 1, #job, 2 do taken = taken or job[f] == "token" end
-    redis.call("ZADD", KEYS[1], lease, name)
+    for f = 1, #job, 2 do taken = taken or job[f] == "token" and job[f + 1] ~= "" end
+    held[#held + 1], held[#held + 2] = lease, name
     if taken then
       redis.call("HSET", key, "token", token, "lease", lease)
     else
@@ -57,6 +58,8 @@ for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LI
     out[#out + 1] = {name, token, job}
   end
 end
+if #held > 0 then redis.call("ZADD", KEYS[1], unpack(held)) end
+if #none > 0 then redis.call("ZREM", KEYS[1], unpack(none)) end
 local first = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
 return {text(us), first[2] and text(tonumber(first[2])) or "", out}`)
 

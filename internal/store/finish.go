@@ -48,9 +48,12 @@ local function settle(at)
   local changes = string.match(held[3] or "", "^%d+")
   if held[1] ~= ARGV[at + 3] or tonumber(held[2]) <= ms then return "lost " .. (changes or "0") end
 
+  -- Of a message that is done a field that says nothing may stay: it goes soon.
+  local rests = not is("h") and changes == ARGV[at + 6] and ARGV[at + 7] == ""
+  local done = rests and is("s") and held[5] ~= "1"
   local set, clear = {}, {}
   local function put(field, value)
-    if value ~= "" then set[#set + 1], set[#set + 2] = field, value else insert(clear, field) end
+    if value ~= "" or done then set[#set + 1], set[#set + 2] = field, value else insert(clear, field) end
   end
   put("have", ARGV[at + 4])
   put("attempts", ARGV[at + 5])
@@ -61,10 +64,13 @@ local function settle(at)
   else
     local behind = tonumber(changes) - tonumber(ARGV[at + 6])
     put("behind", behind > 0 and text(behind) or "")
-    local rests = changes == ARGV[at + 6] and ARGV[at + 7] == ""
-    local done = rests and is("s") and held[5] ~= "1"
-    if done then put("sent", "1") end
-    for _, field in ipairs({"token", "lease", "since"}) do insert(clear, field) end
+    put("token", "")
+    if done then
+      put("sent", "1")
+    else
+      insert(clear, "lease")
+      insert(clear, "since")
+    end
     if rests then
       insert(at_rest[lane], name)
       if not is("e") then call("PEXPIRE", job, ARGV[4]) end
@@ -107,8 +113,8 @@ end
 if #finished > 0 then
   local over = call("LPUSH", sent, unpack(finished)) - tonumber(ARGV[6])
   local gone = {}
-  for i = 1, over do
-    local last = prefix .. "job:" .. call("RPOP", sent)
+  for _, name in ipairs(over > 0 and call("RPOP", sent, over) or {}) do
+    local last = prefix .. "job:" .. name
     if call("HGET", last, "sent") then insert(gone, last) end -- or it has more to do since
   end
   if #gone > 0 then call("DEL", unpack(gone)) end
