@@ -112,7 +112,7 @@ local function need(key, of)
 end
 for _, key in ipairs(redis.call("KEYS", "{doorhook}:seen:*")) do need("{doorhook}:job:" .. redis.call("GET", key), key) end
 for _, key in ipairs(redis.call("KEYS", "{doorhook}:job:*")) do need("{doorhook}:seen:t:" .. string.match(redis.call("HGET", key, "head"), "^%S* %S* %S* %S* %S* %S* (.*)$"), key) end
-for _, name in ipairs(redis.call("ZRANGE", "{doorhook}:due", 0, -1)) do need("{doorhook}:job:" .. name, "due") end
+for _, name in ipairs(redis.call("ZRANGEBYSCORE", "{doorhook}:due", "-inf", "(inf")) do need("{doorhook}:job:" .. name, "due") end
 return table.concat(halves, "\n")`, "0")
 	if halves != "" {
 		t.Errorf("half in Redis are:\n%s", halves)

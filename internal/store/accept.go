@@ -45,7 +45,7 @@ var acceptScript = newScript(luaTime + luaDueNow + luaLetters + luaGrants + luaO
 local ARGV, call = ARGV, redis.call
 local events, dead, prefix, now = KEYS[3], KEYS[4], ARGV[2], text(ms)
 local due = {[""] = KEYS[1], messages = KEYS[2]}
-local first = {[""] = {}, messages = {}} -- of each lane, what comes due: score and name
+local first = {[""] = {"inf", anchor}, messages = {"inf", anchor}} -- of each lane, what comes due: score and name
 local came = {}                          -- when which lock was opened
 local listed = false                     -- whether the list of events was cut to its length
 
@@ -287,7 +287,7 @@ while from <= #ARGV do
 end
 noteOpened(KEYS[5], came, ARGV[7])
 for lane, names in pairs(first) do
-  if #names > 0 then
+  if #names > 2 then
     -- Waiting, a job keeps an earlier score, or one that is updated all the time would
     -- never come up.
     call("ZADD", due[lane], "LT", unpack(names))

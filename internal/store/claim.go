@@ -37,7 +37,7 @@ if back then
   end
 end
 if back or ms > seen + 10000 then redis.call("SET", KEYS[2], text(ms)) end -- seldom, since it may cost a write to disk
-local held, none = {}, {}
+local held, gone = {}, {}
 for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LIMIT", 0, ARGV[2])) do
   local key, token = ARGV[5] .. name, ARGV[4] .. "-" .. i
   local job = redis.pcall("HGETALL", key)
@@ -45,7 +45,7 @@ for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LI
     out[#out + 1] = {name, token, job.err}
     held[#held + 1], held[#held + 2] = lease, name
   elseif #job == 0 then
-    none[#none + 1] = name
+    gone[#gone + 1] = name
   else
     local taken = false -- by a worker that has not let it go
     for f = 1, #job, 2 do taken = taken or job[f] == "token" and job[f + 1] ~= "" end
@@ -59,9 +59,10 @@ for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LI
   end
 end
 if #held > 0 then redis.call("ZADD", KEYS[1], unpack(held)) end
-if #none > 0 then redis.call("ZREM", KEYS[1], unpack(none)) end
+if #gone > 0 then redis.call("ZREM", KEYS[1], unpack(gone)) end
 local first = redis.call("ZRANGE", KEYS[1], 0, 0, "WITHSCORES")
-return {text(us), first[2] and text(tonumber(first[2])) or "", out}`)
+local none = not first[2] or first[2] == "inf" -- but the anchor, which is no job
+return {text(us), none and "" or text(tonumber(first[2])), out}`)
 
 // firstScore is lower than the score of any job that is not cancelled: see luaDueNow.
 const firstScore = 100_000_000_000

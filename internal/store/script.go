@@ -45,7 +45,12 @@ local function errorText(err) return type(err) == "table" and err.err or tostrin
 
 // luaDueNow is the score of a job that is due at once. A cancelled one goes before
 // all others, which may be many: its door may be open.
+//
+// The anchor is in every lane, after all others, and is no job. A set without a name so
+// long is a list that Redis reads through for each new score, as long as no more than 128
+// jobs wait: that cost as much as all else that a message costs there.
 const luaDueNow = `
+local anchor = "an anchor, by whose length Redis knows that this is no set to keep as a list"
 local firstScore = "100000000000" -- of those that are not cancelled
 local function dueNow(cancelled) return text(cancelled and math.floor(ms / 1000) or ms) end
 `

@@ -418,3 +418,16 @@ func TestAdopt(t *testing.T) {
 		}
 	})
 }
+
+// TestALaneIsNoList that Redis would read through.
+func TestALaneIsNoList(t *testing.T) {
+	b := newBed(t, sharedServer(t))
+	s := b.open(t)
+	accept(t, s, message("m"))
+	accept(t, s, booking("e", nil, `{}`))
+	for _, key := range []string{"due", "due-messages"} {
+		if got, err := b.rdb.ObjectEncoding(ctx, b.key(key)).Result(); got != "skiplist" || err != nil {
+			t.Errorf("%s is a %s, %v", key, got, err)
+		}
+	}
+}
