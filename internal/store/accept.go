@@ -475,30 +475,35 @@ func versionText(v *float64) (string, error) {
 // kept is what the list of events has of one besides what became of it and when.
 type kept struct {
 	Rules    string          `json:"rules"`
-	Revision string          `json:"revision,omitempty"`
-	ID       string          `json:"id,omitempty"` // of one that is not kept whole, and so is its trigger
-	Trigger  string          `json:"trigger,omitempty"`
-	Size     int             `json:"size,omitempty"` // of one that is too large for it
-	Event    json.RawMessage `json:"event,omitempty"`
+	Revision string          `json:"revision"`
+	ID       string          `json:"id"` // of one that is not kept whole, and so is its trigger
+	Trigger  string          `json:"trigger"`
+	Size     int             `json:"size"` // of one that is too large for it
+	Event    json.RawMessage `json:"event"`
 }
 
+// recordText writes what [kept] reads.
 func recordText(ev relay.Event, whole json.RawMessage, p relay.Plan, unkept bool) (string, error) {
-	k := kept{Rules: p.RuleNames(), Revision: p.Revision}
-	if unkept || len(whole) > keptEvent {
-		k.ID, k.Trigger = short(ev.ID), ev.Trigger
+	b := make([]byte, 0, len(whole)+128)
+	var err error
+	add := func(name string, value any) {
+		if err == nil {
+			b, err = relay.AppendJSON(append(b, name...), value)
+		}
 	}
-	if len(whole) > keptEvent && !unkept {
-		k.Size = len(whole)
+	add(`{"rules":`, p.RuleNames())
+	add(`,"revision":`, p.Revision)
+	large := len(whole) > keptEvent
+	if unkept || large {
+		add(`,"id":`, short(ev.ID))
+		add(`,"trigger":`, ev.Trigger)
+	} else {
+		add(`,"event":`, whole)
 	}
-	head, err := json.Marshal(k)
-	if err != nil {
-		return "", fmt.Errorf("record: %w", err)
+	if large && !unkept {
+		add(`,"size":`, len(whole))
 	}
-	if unkept || k.Size > 0 {
-		return string(head), nil
-	}
-	// It is JSON already, and need not be looked through again.
-	return string(head[:len(head)-1]) + `,"event":` + string(whole) + "}", nil
+	return string(append(b, '}')), err
 }
 
 // letters are the problems of a plan as dead letters.

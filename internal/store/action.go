@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -14,34 +15,65 @@ import (
 // is in the name of their field.
 type keptAction struct {
 	Key      string          `json:"k"` // = and what follows the rule's name, or ! and all of it
-	Rule     string          `json:"r,omitempty"`
+	Rule     string          `json:"r"`
 	Kind     relay.Kind      `json:"d"`
 	Args     json.RawMessage `json:"a"`
-	At       stamp           `json:"t,omitzero"`
-	NotAfter stamp           `json:"n,omitzero"`
-	Ends     stamp           `json:"e,omitzero"`
-	Limits   *relay.Limits   `json:"m,omitempty"`
-	Unused   stamp           `json:"u,omitzero"`
-	Later    *relay.Later    `json:"l,omitempty"`
+	At       stamp           `json:"t"`
+	NotAfter stamp           `json:"n"`
+	Ends     stamp           `json:"e"`
+	Limits   *relay.Limits   `json:"m"`
+	Unused   stamp           `json:"u"`
+	Later    *relay.Later    `json:"l"`
 }
 
-func actionsText(rule string, actions []relay.Action) (string, error) {
-	wants := make([]keptAction, len(actions))
+// actionsText writes actions as [readActions] reads them. It is on the path of every
+// event, and does without reflection.
+func actionsText(rule string, actions []relay.Action) (text []byte, err error) {
+	text = append(text, '[')
 	for i, a := range actions {
-		w := keptAction{
-			Key: "!" + a.Key, Kind: a.Kind, Args: a.Args, At: stamp(a.At), NotAfter: stamp(a.NotAfter), Ends: stamp(a.Ends),
-			Limits: a.Limits, Unused: stamp(a.Unused), Later: a.Later,
+		if i > 0 {
+			text = append(text, ',')
 		}
-		if rest, is := strings.CutPrefix(a.Key, rule); is {
-			w.Key = "=" + rest
+		if text, err = appendAction(text, rule, a); err != nil {
+			return nil, err
 		}
-		if a.Rule != rule {
-			w.Rule = a.Rule
-		}
-		wants[i] = w
 	}
-	b, err := json.Marshal(wants)
-	return string(b), err
+	return append(text, ']'), nil
+}
+
+func appendAction(b []byte, rule string, a relay.Action) (_ []byte, err error) {
+	b = append(b, '{')
+	add := func(name string, value any) {
+		if err == nil {
+			b = append(append(b, name...), ':')
+			b, err = relay.AppendJSON(b, value)
+		}
+	}
+	if rest, is := strings.CutPrefix(a.Key, rule); is {
+		add(`"k"`, "="+rest)
+	} else {
+		add(`"k"`, "!"+a.Key)
+	}
+	if a.Rule != rule {
+		add(`,"r"`, a.Rule)
+	}
+	add(`,"d"`, string(a.Kind))
+	add(`,"a"`, json.RawMessage(cmp.Or(string(a.Args), "null")))
+	for _, t := range []struct {
+		name string
+		at   time.Time
+	}{{`,"t"`, a.At}, {`,"n"`, a.NotAfter}, {`,"e"`, a.Ends}, {`,"u"`, a.Unused}} {
+		if !t.at.IsZero() {
+			add(t.name, json.RawMessage(stamp(t.at).append(nil)))
+		}
+	}
+	if a.Limits != nil {
+		add(`,"m"`, a.Limits)
+	}
+	if a.Later != nil {
+		add(`,"l"`, a.Later)
+	}
+	return append(b, '}'), err
 }
 
 func readActions(rule, text string) ([]relay.Action, error) {
@@ -69,19 +101,15 @@ func readActions(rule, text string) ([]relay.Action, error) {
 // stamp is a time as Unix seconds, with as much of a second as it has.
 type stamp time.Time
 
-// IsZero reports whether there is no time.
-func (s stamp) IsZero() bool { return time.Time(s).IsZero() }
-
-// MarshalJSON writes a number.
-func (s stamp) MarshalJSON() ([]byte, error) {
+func (s stamp) append(b []byte) []byte {
 	t := time.Time(s)
 	if t.Nanosecond() == 0 {
-		return strconv.AppendInt(nil, t.Unix(), 10), nil
+		return strconv.AppendInt(b, t.Unix(), 10)
 	}
-	return fmt.Appendf(nil, `"%d.%09d"`, t.Unix(), t.Nanosecond()), nil
+	return fmt.Appendf(b, `"%d.%09d"`, t.Unix(), t.Nanosecond())
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads what append wrote.
 func (s *stamp) UnmarshalJSON(text []byte) error {
 	seconds, rest, _ := strings.Cut(strings.Trim(string(text), `"`), ".")
 	var nanos int64

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"doorhook/internal/relay"
@@ -74,7 +75,7 @@ func (w wanted) texts() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rule %q: %w", w.rule, err)
 	}
-	return []string{w.rule, w.sum() + " " + text}, nil
+	return []string{w.rule, w.sum() + " " + string(text)}, nil
 }
 
 // sum is a digest of what w asks for, in any order, how many actions that are, and
@@ -86,7 +87,7 @@ func (w wanted) sum() string {
 	}
 	slices.Sort(asks)
 	digest := sha256.Sum256([]byte(strings.Join(asks, "\n")))
-	return fmt.Sprintf("%s %d %d", hex.EncodeToString(digest[:8]), len(asks), w.place)
+	return hex.EncodeToString(digest[:8]) + " " + strconv.Itoa(len(asks)) + " " + strconv.Itoa(w.place)
 }
 
 // refusal is the dead letter of an event that would grant more than its trigger may.
