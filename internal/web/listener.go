@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,10 +23,16 @@ type listener struct {
 }
 
 // conn is a connection that remembers whether anything ever came on it.
+//
+// Every request has two deadlines, until it has come and until the next one does, and to
+// set one costs as much as to read the request. So the one that is set stays while it is
+// no later than the one that is meant, and whoever it wakes waits on.
 type conn struct {
 	net.Conn
 	ln    *listener
 	spoke atomic.Bool
+
+	meant, set time.Time // deadlines of reading, by the one goroutine that reads
 }
 
 // Accept waits while the process is out of file descriptors: an error would end
@@ -70,8 +77,31 @@ func (l *listener) cut(which func(*conn) bool) int {
 	return len(found)
 }
 
+// SetReadDeadline must not be called while another goroutine reads.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.meant = t
+	if !c.set.IsZero() && !t.IsZero() && !c.set.After(t) {
+		return nil
+	}
+	c.set = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline sets both.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.meant, c.set = t, t
+	return c.Conn.SetDeadline(t)
+}
+
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	for n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.set.Before(c.meant) {
+		c.set = c.meant
+		if err := c.Conn.SetReadDeadline(c.set); err != nil {
+			return 0, err
+		}
+		n, err = c.Conn.Read(p)
+	}
 	if n > 0 && !c.spoke.Load() {
 		c.spoke.Store(true)
 	}
