@@ -19,7 +19,6 @@ func newKeys(prefix string) keys { return keys{tag: "{" + prefix + "}:"} }
 func seenAs(trigger, event string) string { return "seen:" + trigger + ":" + short(event) }
 
 func (k keys) jobs() string                            { return k.tag + "job:" } // + short(job id)
-func (k keys) job(id string) string                    { return k.jobs() + short(id) }
 func (k keys) due(l relay.Lane) string                 { return k.tag + "due" + of(l) }
 func (k keys) clock(l relay.Lane) string               { return k.tag + "clock" + of(l) }
 func (k keys) sent() string                            { return k.tag + "sent" }

@@ -88,7 +88,7 @@ func TestPoisonDiesAlone(t *testing.T) {
 		for name, spoil := range poison {
 			wants(name, start)
 			id := "skedda:event:" + name
-			spoil(s.Store, s.keys.job(id))
+			spoil(s.Store, s.keys.jobs()+id)
 			soon += 100 // each in a claim of its own
 			s.rdb.ZAdd(ctx, s.keys.due(relay.Doors), redis.Z{Member: id, Score: soon})
 		}
