@@ -3,6 +3,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,6 +109,9 @@ func crooked(fault string, args []string) int {
 		flags.String(name, "", "")
 	}
 	flags.StringVar(&listen, "listen", "", "")
+	if fault == "silent" { // no other is ever told to give profiles
+		flags.String("admin-listen", "", "")
+	}
 	if err := flags.Parse(args); err != nil || fault == "ends" {
 		return 1
 	}
@@ -185,6 +189,53 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
+// TestProfile: the CPU profile of a row is written, and what was allocated; if one cannot
+// be had, that is a failure.
+func TestProfile(t *testing.T) {
+	needRedis(t)
+	file := filepath.Join(t.TempDir(), "accept.pprof")
+	args := []string{"-short", "-for", "100ms", "-rounds", "1", "-run", accept, "-profile", file}
+	var out strings.Builder
+	if code := command(t.Context(), args, &out); code != 0 {
+		t.Fatalf("exit %d: %s", code, out.String())
+	}
+	for name, holds := range map[string]string{file: "nanoseconds", strings.TrimSuffix(file, ".pprof") + ".allocs.pprof": "alloc_space"} {
+		if got := unzipped(t, name); !strings.Contains(got, holds) || !strings.Contains(got, "doorhook/internal/") {
+			t.Errorf("%s, of %d bytes, does not have %q and doorhook's functions", name, len(got), holds)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "silent")
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if code := command(t.Context(), append(args, "-doorhook", program), &out); code != 1 || !strings.Contains(out.String(), "ask doorhook for its profile") {
+		t.Errorf("exit %d without profiles: %s", code, out.String())
+	}
+}
+
+func unzipped(t *testing.T, name string) string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return string(text)
+}
+
 // TestInterrupted: an end in the middle leaves no process and no folder.
 func TestInterrupted(t *testing.T) {
 	needRedis(t)
@@ -235,7 +286,7 @@ func processesOf(dir string) (n int) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{"-rounds", "0"}, {"-soak", "2h"}, {"accept"}, {"-nothing"}} {
+	for _, args := range [][]string{{"-rounds", "0"}, {"-soak", "2h"}, {"accept"}, {"-nothing"}, {"-profile", "x"}, {"-profile", "x", "-run", oneSet}, {"-profile", "x", "-run", "start"}} {
 		if code := command(t.Context(), args, io.Discard); code != 2 {
 			t.Errorf("%v: exit %d", args, code)
 		}

@@ -18,6 +18,8 @@ type subject struct {
 	b   *bench
 	url string
 	rdb *server // nil without
+
+	admin string // where it gives profiles; "" without -profile
 }
 
 // startLimit is how long a server may take until it answers.
@@ -54,6 +56,13 @@ func (b *bench) doorhook(ctx context.Context, rules string, rdb *server, flags .
 	if rdb != nil {
 		command = append(command, "--redis", rdb.url)
 	}
+	var admin string
+	if b.profile != "" {
+		if admin, err = freeAddress(); err != nil {
+			return nil, err
+		}
+		command = append(command, "--admin-listen", admin)
+	}
 	p, err := start(ctx, []string{
 		"KISI_WEBHOOK_KEY=" + webhookKey, "DOORHOOK_TOKEN=" + token, "SINK_URL=" + b.sink.url, "KISI_API_KEY=none",
 		"DOORHOOK_MAX_WAITING=10000000", // how much may wait is not what is measured
@@ -61,7 +70,7 @@ func (b *bench) doorhook(ctx context.Context, rules string, rdb *server, flags .
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{process: p, b: b, url: "http://" + at, rdb: rdb}
+	s := &subject{process: p, b: b, url: "http://" + at, rdb: rdb, admin: admin}
 	if err := s.ready(ctx); err != nil {
 		s.stop()
 		return nil, err

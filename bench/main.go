@@ -14,6 +14,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -34,6 +36,7 @@ type options struct {
 	against  string
 	only     string
 	doorhook string
+	profile  string
 }
 
 // longestSoak bounds what is remembered of each event.
@@ -74,6 +77,7 @@ func readFlags(args []string, out io.Writer) (o options, err error) {
 	flags.StringVar(&o.against, "against", "", "compare with such a `file`")
 	flags.StringVar(&o.only, "run", "", "this `measurement` alone, as accept")
 	flags.StringVar(&o.doorhook, "doorhook", "", "measure this `program`; by default the one of this tree, which is built first")
+	flags.StringVar(&o.profile, "profile", "", "write the CPU profile of doorhook in the row of -run to this `file`, as accept.pprof, and what it allocated to accept.allocs.pprof; of several rounds, the last")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -82,6 +86,8 @@ func readFlags(args []string, out io.Writer) (o options, err error) {
 		err = fmt.Errorf("%q: there are flags alone; -h has them", flags.Arg(0))
 	case o.duration <= 0 || o.rounds < 1 || o.soak < 0 || o.soak > longestSoak:
 		err = fmt.Errorf("-for and -rounds are more than nothing, and -soak is at most %s", longestSoak)
+	case o.profile != "" && !slices.Contains(profilable(), o.only):
+		err = fmt.Errorf("-profile is of one row, named with -run: %s", strings.Join(profilable(), "; "))
 	}
 	if err != nil {
 		fmt.Fprintln(out, "bench:", err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -87,12 +88,13 @@ func (b *bench) measure(ctx context.Context, w workload) (r round, err error) {
 		return r, err
 	}
 	l.duration = b.duration
+	profiled := b.profiling(ctx, s)
 	if r, err = b.send(ctx, s, w, l); err != nil {
-		return r, err
+		return r, errors.Join(err, profiled())
 	}
 	after, err := s.state(ctx)
 	r.compare(before, after)
-	return r, err
+	return r, errors.Join(err, profiled())
 }
 
 // subject starts what a row measures.
