@@ -13,7 +13,7 @@ ARG VERSION=dev
 ARG TARGETOS TARGETARCH
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/doorhook ./cmd/doorhook \
+    go build -trimpath -pgo=cmd/doorhook/release.pgo -ldflags "-s -w -X main.version=$VERSION" -o /out/doorhook ./cmd/doorhook \
     && mkdir /out/rules && cp rules/*.yaml /out/rules/
 
 # distroless/static has CA certificates and the user nonroot (65532), no shell

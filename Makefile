@@ -8,6 +8,11 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 RACE = -race -count=1
 TESTFLAGS ?= $(if $(CI),$(RACE))
 
+# What the compiler optimises a release by: a profile of doorhook under load. Its name
+# is not default.pgo, so that go run and go test do without, and compile nothing twice.
+# The Dockerfile and the bench name it too.
+PGO = cmd/doorhook/release.pgo
+
 # The tools are a module of their own: they move none of doorhook's versions.
 # Go builds them when they are first called (a minute or two) and keeps them.
 TOOL = go tool -modfile=tools/go.mod
@@ -22,7 +27,7 @@ demo: ## the whole job on this machine: embedded Redis, a fake Kisi, sample trig
 
 .PHONY: build
 build: ## bin/doorhook, a static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/doorhook ./cmd/doorhook
+	CGO_ENABLED=0 go build -trimpath -pgo=$(PGO) -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o bin/doorhook ./cmd/doorhook
 
 .PHONY: test
 test: ## all tests; with CI=true under the race detector, and with redis-server required
@@ -79,6 +84,19 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 .PHONY: bench
 bench: ## how fast doorhook is beside the ceilings of this machine, and what it is to reach: six minutes (Linux, redis-server)
 	go run ./bench $(BENCHFLAGS)
+
+PGO_ROWS = "accept" "accept, work and deliver" "accept, bookings with two actions later"
+
+.PHONY: pgo
+pgo: ## what a release is optimised by, measured anew: cmd/doorhook/release.pgo (Linux, redis-server)
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; trap 'exit 1' INT TERM; n=0; \
+	for row in $(PGO_ROWS); do \
+		n=$$((n+1)); echo "== $$row"; \
+		go run ./bench -for 10s -rounds 1 -run "$$row" -profile "$$dir/$$n.pprof" $(BENCHFLAGS) >"$$dir/said" 2>&1 || { cat "$$dir/said"; exit 1; }; \
+	done; \
+	go tool pprof -symbolize=none -proto "$$dir"/?.pprof >"$$dir/release.pgo"; \
+	mv "$$dir/release.pgo" $(PGO); \
+	echo "wrote $(PGO): $$(wc -c <$(PGO)) bytes"
 
 .PHONY: soak
 soak: ## ten minutes of steady load: does the memory grow? (Linux, redis-server)

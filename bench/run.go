@@ -96,22 +96,25 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("look for the rules: call the bench in doorhook's folder (%w)", err)
 	}
-	b.shipped = filepath.Join(strings.TrimSpace(string(where)), "rules")
-	if err := b.build(ctx); err != nil {
+	home := strings.TrimSpace(string(where))
+	b.shipped = filepath.Join(home, "rules")
+	if err := b.build(ctx, home); err != nil {
 		return err
 	}
 	b.sink, err = newSink(ctx)
 	return err
 }
 
-// build builds doorhook as it is released.
-func (b *bench) build(ctx context.Context) (err error) {
+// build builds doorhook as it is released: with the flags of make build, but that it can
+// do without make. home is doorhook's folder.
+func (b *bench) build(ctx context.Context, home string) (err error) {
 	if b.options.doorhook != "" {
 		b.program, err = filepath.Abs(b.options.doorhook)
 		return err
 	}
 	b.program = filepath.Join(b.dir, "doorhook")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.program, "doorhook/cmd/doorhook")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w",
+		"-pgo", filepath.Join(home, "cmd", "doorhook", "release.pgo"), "-o", b.program, "doorhook/cmd/doorhook")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build doorhook: %w: %s", err, text)
