@@ -72,9 +72,7 @@ local function settle(at)
       insert(clear, "since")
     end
     if rests then
-      insert(at_rest[lane], name)
       if not is("e") then call("PEXPIRE", job, ARGV[4]) end
-      if done then insert(finished, name) end
     elseif changes ~= ARGV[at + 6] then
       call("ZADD", due, dueNow(held[4]), name)
       woke[lane] = true
@@ -84,6 +82,10 @@ local function settle(at)
   end
   if #set > 0 then call("HSET", job, unpack(set)) end
   if #clear > 0 then call("HDEL", job, unpack(clear)) end
+  if rests then -- if that was refused, it keeps its place
+    insert(at_rest[lane], name)
+    if done then insert(finished, name) end
+  end
 
   local letters, i, stop = {}, at + 8, at + tonumber(ARGV[at])
   while i < stop do

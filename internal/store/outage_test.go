@@ -256,3 +256,32 @@ func TestWake(t *testing.T) {
 		hears(t, s) // it changed, so it is due at once
 	})
 }
+
+// TestAFinishThatIsRefusedKeepsItsPlace has Redis full when a job is let go of that is to
+// rest with something standing.
+func TestAFinishThatIsRefusedKeepsItsPlace(t *testing.T) {
+	srv := ownServer(t)
+	b := newBed(t, srv.url())
+	s := b.open(t)
+	accept(t, s, booking("e1", nil, `{"n":1}`))
+	j := claimOne(t, s)
+	j.Have = []relay.Held{{Action: j.Want[0], State: relay.Done, Object: 7}}
+	if !j.Standing() {
+		t.Fatal("it has nothing standing")
+	}
+	full := func(bytes int) {
+		t.Helper()
+		if err := b.rdb.Do(ctx, "CONFIG", "SET", "maxmemory", bytes).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full(1)
+	if err := s.Finish(ctx, j, time.Time{}, nil); !errors.Is(err, relay.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	full(0)
+	b.clock.add(s.Lease() + time.Second)
+	if got := len(claim(t, s, 10).Jobs); got != 1 {
+		t.Errorf("%d jobs come up again when the lease ends, want 1", got)
+	}
+}
