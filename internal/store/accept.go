@@ -157,6 +157,7 @@ local function keep()
 end
 
 local function accept(entry)
+  if lock then call("HLEN", KEYS[5]) end -- as above, for those alone that have something to note there
   if is.f then
     record("failed", "", entry)
     keep()

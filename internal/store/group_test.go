@@ -307,3 +307,34 @@ func TestSinceAWorkerFirstTookIt(t *testing.T) {
 		at("after it was let go of", b.clock.Now())
 	})
 }
+
+// TestWhoCameIsBroken is a fault of those events alone that tell of it.
+func TestWhoCameIsBroken(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s, c := b.open(t), newCrowd()
+		if err := b.rdb.Set(ctx, b.key("opened"), "x", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		g := c.held(t, s)
+		came := of1("came")
+		came.Opened = &relay.Opened{Lock: 5, At: b.clock.Now()}
+		c.accept(ctx, s, came)
+		for i := range 3 {
+			c.accept(ctx, s, of1(fmt.Sprint("e", i)))
+		}
+		waits(t, &s.accepting, 4)
+		close(g.open)
+		c.wg.Wait()
+		for id, err := range c.errs {
+			if (err != nil) != (id == "came") {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
+		if n := b.rdb.Exists(ctx, b.key("seen:skedda:came"), b.key("job:skedda:booking:came")).Val(); n != 0 {
+			t.Errorf("what was refused left %d keys", n)
+		}
+		if got := len(claim(t, s, 100).Jobs); got != 4 {
+			t.Errorf("%d jobs wait, want 4", got)
+		}
+	})
+}
