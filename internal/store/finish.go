@@ -117,7 +117,7 @@ if #finished > 0 then
   local gone = {}
   for _, name in ipairs(over > 0 and call("RPOP", sent, over) or {}) do
     local last = prefix .. "job:" .. name
-    if call("HGET", last, "sent") then insert(gone, last) end -- or it has more to do since
+    if redis.pcall("HGET", last, "sent") == "1" then insert(gone, last) end -- or it has more to do since
   end
   if #gone > 0 then call("DEL", unpack(gone)) end
 end

@@ -343,3 +343,21 @@ func TestBytesOfAWaitingJob(t *testing.T) {
 		t.Errorf("a waiting job costs %d bytes", each)
 	}
 }
+
+// TestABrokenMessageIsForgotten among those that are done, when it is its turn.
+func TestABrokenMessageIsForgotten(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		s.mostSent = 1
+		s.gather()
+		b.rdb.LPush(ctx, b.key("sent"), "broken")
+		b.rdb.LPush(ctx, b.key("job:broken"), "x")
+		for _, id := range []string{"m1", "m2"} {
+			accept(t, s, message(id))
+			finish(t, s, sent(oneMessage(t, s), relay.Done), time.Time{})
+		}
+		if _, ok, err := s.Job(ctx, m1); ok || err != nil {
+			t.Errorf("the message before the newest is kept: %v", err)
+		}
+	})
+}
