@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"doorhook/internal/app"
 	"doorhook/internal/relay"
@@ -95,17 +96,29 @@ func (l listing[T]) print(env Env, f askFlags, list []T, err error) error {
 	return err
 }
 
-// keepFlags say how long what is remembered. Whoever writes to Redis has to know.
+// keepFlags say how long what is remembered, and how much may wait. Whoever writes to
+// Redis has to know.
 type keepFlags struct {
-	Dedup         period `variable:"DOORHOOK_DEDUP" placeholder:"TIME" help:"How long an event that comes again is a duplicate (DOORHOOK_DEDUP); default 7d."`
-	Retention     period `variable:"DOORHOOK_RETENTION" placeholder:"TIME" help:"How long a booking at rest is remembered (DOORHOOK_RETENTION), not shorter than --dedup; default 7d, or as --dedup."`
-	DeadRetention period `variable:"DOORHOOK_DEAD_RETENTION" placeholder:"TIME" help:"How long a dead letter is kept (DOORHOOK_DEAD_RETENTION); default 30d."`
-	Events        int64  `default:"10000" variable:"DOORHOOK_EVENTS" placeholder:"N" help:"How many events are listed, about (DOORHOOK_EVENTS); default 10000."`
+	Dedup         period   `variable:"DOORHOOK_DEDUP" placeholder:"TIME" help:"How long an event that comes again is a duplicate (DOORHOOK_DEDUP); default 7d."`
+	Retention     period   `variable:"DOORHOOK_RETENTION" placeholder:"TIME" help:"How long a booking at rest is remembered (DOORHOOK_RETENTION), not shorter than --dedup; default 7d, or as --dedup."`
+	DeadRetention period   `variable:"DOORHOOK_DEAD_RETENTION" placeholder:"TIME" help:"How long a dead letter is kept (DOORHOOK_DEAD_RETENTION); default 30d."`
+	Events        int64    `default:"10000" variable:"DOORHOOK_EVENTS" placeholder:"N" help:"How many events are listed, about (DOORHOOK_EVENTS); default 10000."`
+	MaxWaiting    int64    `default:"100000" variable:"DOORHOOK_MAX_WAITING" placeholder:"N" help:"How many jobs may be due and not begun before triggers are answered 503 (DOORHOOK_MAX_WAITING); what cancels or changes a booking is taken all the same; 0 is any number; default 100000."`
+	MaxWaitingAge interval `default:"1h" variable:"DOORHOOK_MAX_WAITING_AGE" placeholder:"TIME" help:"How long a job may be due and not begun before that (DOORHOOK_MAX_WAITING_AGE); 0 or off is any time; default 1h."`
 }
 
 func (f keepFlags) add(s app.Settings) app.Settings {
 	s.Dedup, s.Retention, s.DeadRetention, s.Events = f.Dedup.duration(), f.Retention.duration(), f.DeadRetention.duration(), f.Events
+	s.MaxWaiting, s.MaxWaitingAge = orAny(f.MaxWaiting), orAny(time.Duration(f.MaxWaitingAge))
 	return s
+}
+
+// orAny is limit, or, if it is 0, less than any.
+func orAny[T int64 | time.Duration](limit T) T {
+	if limit == 0 {
+		return -1
+	}
+	return limit
 }
 
 // kisiFlags say which Kisi to talk to, but for the secrets.

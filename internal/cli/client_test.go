@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"doorhook/internal/relay"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 const canary = "c4n4ry-admin"
@@ -318,6 +321,24 @@ func TestInterval(t *testing.T) {
 		var i interval
 		if err := i.UnmarshalText([]byte(text)); (err == nil) != (want >= 0) || err == nil && time.Duration(i) != want {
 			t.Errorf("%q: %s (%v)", text, time.Duration(i), err)
+		}
+	}
+}
+
+// TestDoctorKnowsHowMuchMayWait also straight at Redis.
+func TestDoctorKnowsHowMuchMayWait(t *testing.T) {
+	m := miniredis.RunT(t)
+	for _, name := range []string{"t:event:1", "t:event:2"} {
+		if _, err := m.ZAdd("{doorhook}:due", 200_000_000_000, name); err != nil { // since 1976
+			t.Fatal(err)
+		}
+	}
+	env := map[string]string{"DOORHOOK_REDIS": "redis://" + m.Addr(), "DOORHOOK_MAX_WAITING_AGE": "off"}
+	for most, health := range map[string]string{"": "ok", "0": "ok", "3": "ok", "2": "failed"} {
+		env["DOORHOOK_MAX_WAITING"] = most
+		got := command(t, env, "doctor")
+		if !regexp.MustCompile(`(?m)^` + health + ` +waiting work +2 jobs`).MatchString(got.out) {
+			t.Errorf("%q may wait, want %s: %+v", most, health, got)
 		}
 	}
 }

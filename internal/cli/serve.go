@@ -33,15 +33,13 @@ type serveCmd struct {
 	RedisPrefix string `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (DOORHOOK_REDIS_PREFIX), to share one Redis; default doorhook."`
 	kisiFlags
 	keepFlags
-	Tidy          period        `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
-	Catchup       interval      `default:"1h" variable:"DOORHOOK_CATCHUP" placeholder:"TIME" help:"How often to ask Kisi for events that its webhook did not deliver (DOORHOOK_CATCHUP), for rule files with from: kisi; 0 or off never does; default 1h."`
-	MaxWaiting    int64         `default:"100000" variable:"DOORHOOK_MAX_WAITING" placeholder:"N" help:"How many jobs may be due and not begun before triggers are answered 503 (DOORHOOK_MAX_WAITING); what cancels or changes a booking is taken all the same; 0 is any number; default 100000."`
-	MaxWaitingAge interval      `default:"1h" variable:"DOORHOOK_MAX_WAITING_AGE" placeholder:"TIME" help:"How long a job may be due and not begun before that (DOORHOOK_MAX_WAITING_AGE); 0 or off is any time; default 1h."`
-	BodyLimit     int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
-	Proxies       string        `name:"trusted-proxies" variable:"DOORHOOK_TRUSTED_PROXIES" placeholder:"ADDRESSES" help:"Proxies that are believed when they say in X-Forwarded-For who calls: addresses and networks with commas between (DOORHOOK_TRUSTED_PROXIES); none by default."`
-	SendAllow     string        `variable:"DOORHOOK_SEND_ALLOW" placeholder:"ADDRESSES" help:"Private addresses that send may send to (DOORHOOK_SEND_ALLOW), as 10.0.0.7,192.168.0.0/16; default none."`
-	Lease         time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
-	LogFormat     string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
+	Tidy      period        `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
+	Catchup   interval      `default:"1h" variable:"DOORHOOK_CATCHUP" placeholder:"TIME" help:"How often to ask Kisi for events that its webhook did not deliver (DOORHOOK_CATCHUP), for rule files with from: kisi; 0 or off never does; default 1h."`
+	BodyLimit int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
+	Proxies   string        `name:"trusted-proxies" variable:"DOORHOOK_TRUSTED_PROXIES" placeholder:"ADDRESSES" help:"Proxies that are believed when they say in X-Forwarded-For who calls: addresses and networks with commas between (DOORHOOK_TRUSTED_PROXIES); none by default."`
+	SendAllow string        `variable:"DOORHOOK_SEND_ALLOW" placeholder:"ADDRESSES" help:"Private addresses that send may send to (DOORHOOK_SEND_ALLOW), as 10.0.0.7,192.168.0.0/16; default none."`
+	Lease     time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
+	LogFormat string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
 }
 
 // Help names the settings that are secrets.
@@ -67,20 +65,11 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	}, env))
 	settings.Kisi.UseKey, settings.Catchup = app.UseKey, time.Duration(c.Catchup)
-	settings.MaxWaiting, settings.MaxWaitingAge = orAny(c.MaxWaiting), orAny(time.Duration(c.MaxWaitingAge))
 	a, err := app.New(ctx, settings)
 	if err != nil {
 		return err
 	}
 	return a.Run(ctx)
-}
-
-// orAny is limit, or, if it is 0, less than any.
-func orAny[T int64 | time.Duration](limit T) T {
-	if limit == 0 {
-		return -1
-	}
-	return limit
 }
 
 func adminToken(env Env) relay.Secret { return relay.Secret(env.Getenv("DOORHOOK_ADMIN_TOKEN")) }
