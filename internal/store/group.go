@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -37,7 +39,8 @@ type group struct {
 	mu      sync.Mutex
 	waiting []*errand
 	under   bool // a call is under way, and is not slow
-	sending sync.WaitGroup
+	closed  bool
+	sending sync.WaitGroup // grows only while it is not closed
 }
 
 // errand is what one caller asks for.
@@ -67,6 +70,10 @@ func (g *group) do(ctx context.Context, args []string) (string, error) {
 		return e.answer, e.err
 	}
 	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return "", redis.ErrClosed
+	}
 	if g.under {
 		e.done = make(chan struct{})
 		g.waiting = append(g.waiting, e)
@@ -91,9 +98,24 @@ func (g *group) turn(call func()) bool {
 
 // goOn sends what waits, unless nothing does.
 func (g *group) goOn() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if batch := g.next(); batch != nil {
 		g.sending.Go(func() { g.work(batch) })
 	}
+}
+
+// close refuses what waits, and what is yet to come, and waits for what is under way.
+func (g *group) close() {
+	g.mu.Lock()
+	g.closed = true
+	for _, e := range g.waiting {
+		e.err = redis.ErrClosed
+		close(e.done)
+	}
+	g.waiting = nil
+	g.mu.Unlock()
+	g.sending.Wait()
 }
 
 func (e *errand) wait() (string, error) {
@@ -115,15 +137,15 @@ func (g *group) work(batch []*errand) {
 		if !mine {
 			return // somebody else goes on
 		}
+		g.mu.Lock()
 		batch = g.next()
+		g.mu.Unlock()
 	}
 }
 
 // next takes what may travel together of what waits. Where nothing does it is nil, and no
-// call is under way any more.
+// call is under way any more. It wants mu.
 func (g *group) next() []*errand {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	var batch []*errand
 	size, n := 0, 0
 	for _, e := range g.waiting {

@@ -338,3 +338,39 @@ func TestWhoCameIsBroken(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseKeepsNobodyWaiting for a call that another is to make, and nobody is let in
+// afterwards.
+func TestCloseKeepsNobodyWaiting(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s, c := open(t, b.options()), newCrowd()
+		g := c.held(t, s)
+		told := make(chan error, 5)
+		for i := range cap(told) {
+			id := fmt.Sprint("e", i)
+			c.wg.Go(func() {
+				_, err := s.Accept(ctx, event(id), of1(id))
+				told <- err
+			})
+		}
+		waits(t, &s.accepting, cap(told))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range cap(told) {
+			select {
+			case err := <-told:
+				if !errors.Is(err, relay.ErrUnavailable) {
+					t.Error(err)
+				}
+			case <-time.After(s.patience / 2):
+				t.Fatal("somebody waits still")
+			}
+		}
+		close(g.open)
+		c.wg.Wait()
+		if _, err := s.Accept(ctx, event("late"), of1("late")); !errors.Is(err, relay.ErrUnavailable) {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}

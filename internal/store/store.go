@@ -118,8 +118,8 @@ func (s *Store) Close() error {
 			s.closed = s.subscribed.Close()
 		}
 		s.listening.Wait()
-		s.accepting.sending.Wait()
-		s.settling.sending.Wait()
+		s.accepting.close()
+		s.settling.close()
 		s.closed = errors.Join(s.closed, s.rdb.Close())
 		if s.embedded != nil {
 			s.closed = errors.Join(s.closed, s.embedded.Close())
