@@ -70,18 +70,19 @@ func TestRefusalsAreOutages(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, Options{URL: "redis://" + m.Addr()})
 	for text, outage := range map[string]bool{
-		"LOADING Redis is loading the dataset in memory":                true,
-		"READONLY You can't write against a read only replica.":         true,
-		"OOM command not allowed when used memory > 'maxmemory'.":       true,
-		"MASTERDOWN Link with MASTER is down":                           true,
-		"CLUSTERDOWN The cluster is down":                               true,
-		"NOREPLICAS Not enough good replicas to write.":                 true,
-		"MISCONF Redis is configured to save RDB snapshots":             true,
-		"BUSY Redis is busy running a script.":                          true,
-		"ERR max number of clients reached":                             true,
-		"ERR Error running script: @user_script:3: -OOM command not al": true,
-		"ERR unknown command":                                           false,
-		"WRONGTYPE Operation against a key holding the wrong kind":      false,
+		"LOADING Redis is loading the dataset in memory":                                                  true,
+		"READONLY You can't write against a read only replica.":                                           true,
+		"OOM command not allowed when used memory > 'maxmemory'.":                                         true,
+		"MASTERDOWN Link with MASTER is down":                                                             true,
+		"CLUSTERDOWN The cluster is down":                                                                 true,
+		"NOREPLICAS Not enough good replicas to write.":                                                   true,
+		"MISCONF Redis is configured to save RDB snapshots":                                               true,
+		"BUSY Redis is busy running a script.":                                                            true,
+		"ERR max number of clients reached":                                                               true,
+		"ERR Script attempted to access a non local key in a cluster node script: 1f, on @user_script:9.": true,
+		"ERR Error running script: @user_script:3: -OOM command not al":                                   true,
+		"ERR unknown command":                                                                             false,
+		"WRONGTYPE Operation against a key holding the wrong kind":                                        false,
 	} {
 		m.SetError(text)
 		_, err := s.Accept(ctx, event("e1"), booking("e1", nil, `{}`))
