@@ -47,9 +47,8 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 	case json.RawMessage:
 		return append(b, v...), nil
 	case time.Time:
-		if y := v.Year(); 0 < y && y < 9999 { // with others, and their zones, it is encoding/json that knows
-			return append(v.AppendFormat(append(b, '"'), time.RFC3339Nano), '"'), nil
-		}
+		b, err := v.AppendText(append(b, '"'))
+		return append(b, '"'), err
 	case string:
 		return appendText(b, v), nil
 	case []any:

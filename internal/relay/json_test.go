@@ -45,7 +45,7 @@ func TestEventJSON(t *testing.T) {
 }
 
 func TestEventWithoutJSON(t *testing.T) {
-	for _, payload := range []any{math.Inf(1), []any{math.NaN()}, map[string]any{"a": map[string]any{"b": func() {}}}, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+	for _, payload := range []any{math.Inf(1), []any{math.NaN()}, map[string]any{"a": map[string]any{"b": func() {}}}, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1e9, 0).In(time.FixedZone("", 24*60*60))} {
 		if text, err := (Event{Payload: payload, Query: map[string]any{"a": 1}}).JSON(); err == nil || strings.Contains(string(text), "func") {
 			t.Errorf("%v: %s", payload, text)
 		}

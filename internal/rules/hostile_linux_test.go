@@ -200,6 +200,10 @@ var attacks = []attack{
 	{expression: `count(1..99999, {time("Monday, November 23, 2026 at 10:00:00.123 AM UTC") > now()})`},
 	{expression: `map(payload.list, time("2026-01-01", #))`, payload: "zones"},
 	{expression: `time("2040-12-31 12:00", "America/New_York")`, ends: true},
+	{expression: `let t = {"dateTime": "2040-12-31T12:00:00", "timeZone": "America/New_York"}; count(1..9999, {overlaps(t, t, t, t)})`},
+	{expression: `count(1..9999, {` + strings.Repeat(`time("2040-12-31T12:00:00", "America/New_York") == nil || `, 6) + `false})`},
+	{expression: `count(1..9999, {` + strings.Repeat(`at_time("2040-12-31T12:00:00-05:00", "12:00", "America/New_York") == nil || `, 3) + `false})`, ends: true},
+	{expression: `count(1..9999, {` + strings.Repeat(`add_days("2040-12-30T12:00:00-05:00", 1, "America/New_York") == nil || `, 3) + `false})`, ends: true},
 	// Patterns.
 	{expression: `extract(payload.s, "(a?){300}b")`},
 	{expression: `extract(payload.s, payload.pattern)`},

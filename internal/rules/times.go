@@ -65,6 +65,9 @@ func (z zoned) text(s string) (time.Time, error) {
 		return z.show(t), nil
 	}
 	if wall, err := time.Parse(wallTime, s); err == nil && len(s) == len(wallTime) && z.zone != nil { // what booking systems write
+		if err := z.run.spend(workOfWall, 0); err != nil {
+			return time.Time{}, err
+		}
 		return z.onWall(wall), nil
 	}
 	s = strings.TrimSpace(s)
@@ -132,8 +135,8 @@ func readings(wall time.Time, zone *time.Location) (first, last time.Time) {
 		if change.IsZero() || change.After(naive.Add(far)) {
 			break
 		}
-		if !change.After(at) { // Go is wrong so about the last day of leap years after 2037
-			change = at.Add(time.Hour)
+		if !change.After(at) { // Go is wrong so about the last day of leap years after 2037, on which no clock changes
+			change = at.Add(24 * time.Hour)
 		}
 		_, next := change.Zone()
 		after := naive.Add(-time.Duration(next) * time.Second).In(zone)

@@ -18,6 +18,7 @@ const (
 	maxSteps   = 20_000_000
 	maxBytes   = 4 << 20 // of texts, lists and objects that are built
 	workOfEval = 60      // steps to begin with an expression
+	workOfWall = 300     // steps to find when clocks show a time
 	workOfText = 1500    // steps to read a time that is written in words
 	workOfZone = 100_000 // steps to find that there is no such zone
 	workOfHint = 300_000 // steps to look for a name that is like another

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"doorhook/internal/relay"
@@ -21,6 +22,7 @@ import (
 const (
 	profilesAtOnce = 4
 	longestProfile = time.Minute
+	adminConns     = 32 // connections, which strangers can open too
 )
 
 // How often the runtime notes that a goroutine waited: seldom enough to cost nothing.
@@ -52,8 +54,17 @@ func NewAdmin(token relay.Secret) *Admin {
 		mux.HandleFunc("GET /debug/pprof/"+name, a.bounded(pprof.Handler(name).ServeHTTP))
 	}
 	mux.HandleFunc("POST /debug/pprof/symbol", a.bounded(pprof.Symbol)) // go tool pprof asks so
+	var open atomic.Int64
+	few := func(c net.Conn, now http.ConnState) {
+		switch {
+		case now == http.StateNew && open.Add(1) > adminConns:
+			_ = c.Close() // its reader gets the error
+		case now == http.StateClosed:
+			open.Add(-1)
+		}
+	}
 	a.web = &http.Server{
-		Handler: a.guard(mux), ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, // pprof adds what it was asked to take
+		Handler: a.guard(mux), ConnState: few, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, // pprof adds what it was asked to take
 		IdleTimeout: time.Minute, MaxHeaderBytes: headerLimit,
 	}
 	return a
@@ -78,12 +89,14 @@ func (a *Admin) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // guard asks who it is. Without a token only this machine gets here, and a browser on it
-// may be led here by a page of a stranger's, under a name of the stranger's.
+// may be led here by a page of a stranger's, under a name of the stranger's or its own.
 func (a *Admin) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
+		case fromPage(r): // a browser adds the password of Basic by itself
+			http.Error(w, "a page of another site asks for this: type the address in instead", http.StatusForbidden)
 		case a.token == "" && !isLoopback(r.Host):
 			http.Error(w, "ask for this at 127.0.0.1, or set DOORHOOK_ADMIN_TOKEN where doorhook runs", http.StatusForbidden)
 		case a.token != "" && !a.shown(r):
@@ -92,6 +105,9 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 			http.Error(w, "show the DOORHOOK_ADMIN_TOKEN of this doorhook, as Authorization: Bearer or as the password of Basic", http.StatusUnauthorized)
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, 1<<20) // addresses to look up
+			if r.Method != http.MethodPost {
+				r.Body = http.NoBody // package pprof would read a form in it, which nothing bounds
+			}
 			next.ServeHTTP(w, r)
 		}
 	})
@@ -113,6 +129,12 @@ func isLoopback(host string) bool {
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// fromPage reports whether a browser says that a page of another site's asks.
+func fromPage(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "none" && site != "same-origin"
 }
 
 // bounded keeps what is taken short, and few at a time.

@@ -2,10 +2,12 @@ package web
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,6 +102,28 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
+// TestNoPageAsksForProfiles: a page of a stranger's in an operator's browser cannot ask, also
+// by the name of this machine, or with the password that the browser remembers.
+func TestNoPageAsksForProfiles(t *testing.T) {
+	addr, _, _ := startAdmin(t, "secret")
+	for site, status := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/livez", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Sec-Fetch-Site", site)
+		req.SetBasicAuth("any", "secret")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("%s: %d", site, resp.StatusCode)
+		}
+	}
+}
+
 // TestAdminIsBounded: no more than a few profiles are taken at a time, and an end cuts off
 // what would take a minute.
 func TestAdminIsBounded(t *testing.T) {
@@ -137,6 +161,63 @@ func TestAdminIsBounded(t *testing.T) {
 	}
 	if took := time.Since(started); took > 10*time.Second {
 		t.Errorf("it took %s to stop", took)
+	}
+}
+
+// TestAdminReadsNoForm: how long a profile takes is asked in the address alone, where it
+// is bounded.
+func TestAdminReadsNoForm(t *testing.T) {
+	addr, _, _ := startAdmin(t, "")
+	form := "--x\r\nContent-Disposition: form-data; name=\"seconds\"\r\n\r\n3600\r\n--x--\r\n"
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/debug/pprof/heap", strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAdminTakesFewConnections: whoever reaches the listener and knows no token cannot use
+// up what triggers need.
+func TestAdminTakesFewConnections(t *testing.T) {
+	addr, _, _ := startAdmin(t, "secret")
+	var held []net.Conn
+	for range adminConns + 1 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+	}
+	last := held[adminConns]
+	if err := last.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("one too many is kept: %v", err)
+	}
+	for _, c := range held {
+		c.Close()
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		resp, err := http.Get("http://" + addr + "/livez")
+		if err == nil {
+			resp.Body.Close()
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nobody is let in after they have gone")
+		}
 	}
 }
 

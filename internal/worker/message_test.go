@@ -146,6 +146,10 @@ func TestTheClaimSaysWhichMessage(t *testing.T) {
 			p.now(saying("a"))
 			on()
 		}, []int{0, 0, 1, 2}, slices.Concat(resumed, resumed, resumed, resumed)},
+		{"the claim came so late that the lease may end before the step", func(p *post, on func()) {
+			p.job.Since = time.Now().Add(-3 * time.Second)
+			on()
+		}, []int{0}, resumed},
 		{"it waits beside doors", func(p *post, on func()) {
 			p.job.Lane = relay.Doors
 			p.crash()

@@ -199,10 +199,11 @@ func (w *Worker) ready(ctx context.Context, j *relay.Job, s step, first bool, no
 
 // claimSays reports whether the claim of j says all of s that has to be known after a
 // crash, and nobody had j in hand before us: whoever did, a lease ago or more, may have
-// sent something else.
+// sent something else. A claim whose answer came late says too little: the lease would end
+// before the step, and a save renews it.
 func (w *Worker) claimSays(j relay.Job, s step, now time.Time) bool {
 	age := now.Sub(j.Since)
-	return byClaim(j, s) && age >= 0 && age < w.opts.Lease
+	return byClaim(j, s) && age >= 0 && age+w.opts.StepTimeout < w.opts.Lease
 }
 
 // take carries out a step and notes what it came to.
