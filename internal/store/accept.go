@@ -185,6 +185,8 @@ local function accept(entry)
   end
 
   if is.r then
+    local left = seen ~= "" and not replay and call("GET", prefix .. seen)
+    if left then return duplicate(left) end -- it was taken in meanwhile
     record("failed", exists and id or "", entry)
     keep()
     return exists and "failed " .. exists .. " =" or "failed 0 "
@@ -344,6 +346,9 @@ func (s *Store) accept(ctx context.Context, ev relay.Event, p relay.Plan, r *rel
 		job = c.job
 	}
 	receipt.Status, receipt.JobID, receipt.Changes = relay.Status(status), job, number(changes)
+	if receipt.Status != relay.Failed {
+		receipt.Error = ""
+	}
 	return receipt, nil
 }
 
@@ -441,6 +446,9 @@ func (s *Store) refused(c acceptance) (args []string, why string, err error) {
 	}
 	seen := relay.Plan{EventID: c.plan.EventID, Booking: c.plan.Booking, Revision: c.plan.Revision, Opened: c.plan.Opened}
 	bare := acceptance{ev: c.ev, plan: seen, job: c.job, record: c.record, letters: letters}
+	if c.replay != nil {
+		bare.replay = &relay.Replay{Changes: c.replay.Changes} // its letters stay
+	}
 	args = bare.args()
 	args[1] += "r"
 	return args, l.Error, nil

@@ -47,10 +47,13 @@ for i, name in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", text(ms), "LI
   elseif #job == 0 then
     gone[#gone + 1] = name
   else
-    local taken = false -- by a worker that has not let it go
-    for f = 1, #job, 2 do taken = taken or job[f] == "token" and job[f + 1] ~= "" end
+    local taken, since = false, false -- by a worker that has not let it go
+    for f = 1, #job, 2 do
+      taken = taken or job[f] == "token" and job[f + 1] ~= ""
+      since = since or job[f] == "since"
+    end
     held[#held + 1], held[#held + 2] = lease, name
-    if taken then
+    if taken and since then
       redis.call("HSET", key, "token", token, "lease", lease)
     else
       redis.call("HSET", key, "token", token, "lease", lease, "since", text(us))

@@ -259,3 +259,28 @@ func TestWantsAreInTheOrderOfTheFile(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusedTooLate is an event that would have granted too much, and was taken in
+// before that was noted: nothing says that it was not.
+func TestRefusedTooLate(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s := b.open(t)
+		p := booking("e1", nil, `{"n":1}`)
+		p.GrantsPerMinute = 1
+		accept(t, s, p)
+		c, err := s.acceptance(event("e1"), p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args, _, err := s.refused(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := s.accepting.do(ctx, args); answer != "duplicate 1 "+b1 || err != nil {
+			t.Errorf("%s, %v", answer, err)
+		}
+		if letters, err := s.Letters(ctx, 10); len(letters) != 0 || err != nil {
+			t.Errorf("%v, %v", letters, err)
+		}
+	})
+}
