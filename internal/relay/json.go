@@ -9,7 +9,11 @@ import (
 
 // JSON is the whole event, as encoding/json has it.
 func (ev Event) JSON() (json.RawMessage, error) {
-	b := make([]byte, 0, 1<<10) // most events have less
+	return ev.AppendJSON(make([]byte, 0, 1<<10)) // most events have less
+}
+
+// AppendJSON adds the whole event to b.
+func (ev Event) AppendJSON(b []byte) ([]byte, error) {
 	b = appendText(append(b, `{"id":`...), ev.ID)
 	b = appendText(append(b, `,"trigger":`...), ev.Trigger)
 	b, err := AppendJSON(append(b, `,"received_at":`...), ev.ReceivedAt)

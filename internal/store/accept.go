@@ -370,10 +370,7 @@ func (s *Store) acceptance(ev relay.Event, p relay.Plan, r *relay.Replay) (c acc
 	if c.version, err = versionText(p.Version); err != nil {
 		return c, err
 	}
-	if c.whole, err = ev.JSON(); err != nil { // once, for all that keeps it
-		return c, fmt.Errorf("payload: %w", err)
-	}
-	if c.record, err = recordText(ev, c.whole, p, r != nil && r.Unkept); err != nil {
+	if err = c.write(r != nil && r.Unkept); err != nil {
 		return c, err
 	}
 	if c.wants, err = wantTexts(p); err != nil {
@@ -491,28 +488,38 @@ type kept struct {
 	Event    json.RawMessage `json:"event"`
 }
 
-// recordText writes what [kept] reads.
-func recordText(ev relay.Event, whole json.RawMessage, p relay.Plan, unkept bool) (string, error) {
-	b := make([]byte, 0, len(whole)+128)
+// write writes the event, once for all that keeps it, and its record, which [kept] reads.
+// Most records have the event in them.
+func (c *acceptance) write(unkept bool) error {
+	b := make([]byte, 0, 1<<10)
 	var err error
 	add := func(name string, value any) {
 		if err == nil {
 			b, err = relay.AppendJSON(append(b, name...), value)
 		}
 	}
-	add(`{"rules":`, p.RuleNames())
-	add(`,"revision":`, p.Revision)
-	large := len(whole) > keptEvent
-	if unkept || large {
-		add(`,"id":`, short(ev.ID))
-		add(`,"trigger":`, ev.Trigger)
-	} else {
-		add(`,"event":`, whole)
+	add(`{"rules":`, c.plan.RuleNames())
+	add(`,"revision":`, c.plan.Revision)
+	head := len(b)
+	b = append(b, `,"event":`...)
+	from := len(b)
+	if err == nil {
+		b, err = c.ev.AppendJSON(b)
 	}
-	if large && !unkept {
-		add(`,"size":`, len(whole))
+	if err != nil {
+		return fmt.Errorf("payload: %w", err)
 	}
-	return string(append(b, '}')), err
+	c.whole = b[from:len(b):len(b)]
+	if large := len(c.whole) > keptEvent; unkept || large {
+		b = b[:head:head] // the event stays where it is
+		add(`,"id":`, short(c.ev.ID))
+		add(`,"trigger":`, c.ev.Trigger)
+		if large && !unkept {
+			add(`,"size":`, len(c.whole))
+		}
+	}
+	c.record = string(append(b, '}'))
+	return err
 }
 
 // letters are the problems of a plan as dead letters.
