@@ -194,7 +194,7 @@ func TestFaultsAreFound(t *testing.T) {
 func TestProfile(t *testing.T) {
 	needRedis(t)
 	file := filepath.Join(t.TempDir(), "accept.pprof")
-	args := []string{"-short", "-for", "100ms", "-rounds", "1", "-run", accept, "-profile", file}
+	args := []string{"-short", "-for", "2s", "-rounds", "1", "-run", accept, "-profile", file} // as long as the profile, and longer than it takes to ask for it
 	var out strings.Builder
 	if code := command(t.Context(), args, &out); code != 0 {
 		t.Fatalf("exit %d: %s", code, out.String())
