@@ -22,7 +22,7 @@ func FuzzMessageOf(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var compact json.RawMessage
 		if json.Unmarshal([]byte(text), &compact) != nil {
-			t.Skip("it is no JSON")
+			return // args are JSON
 		}
 		a := relay.Action{Args: compact}
 		got, gotErr := messageOf(a)
