@@ -4,8 +4,9 @@ FUZZTIME ?= 30s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # On CI, and in check, the tests run under the race detector, and none comes
-# from the cache. That needs a C compiler; a plain make test does not.
-RACE = -race -count=1
+# from the cache; a machine that is slow gets its time. That needs a C compiler; a plain
+# make test does not.
+RACE = -race -count=1 -timeout 30m
 TESTFLAGS ?= $(if $(CI),$(RACE))
 
 # What the compiler optimises a release by: a profile of doorhook under load. Its name

@@ -176,6 +176,24 @@ func address(t relay.Text) (relay.Text, error) {
 	return out, nil
 }
 
+// withinAddress is a result as it stands in an address behind its host: percent-encoded,
+// so that whoever chose it chose that and nothing else of the address. What stands where the
+// host begins is the host, or all of the address, and stays as it is.
+func withinAddress(before relay.Text, result string) (string, error) {
+	rest := before.String()
+	_, behind, scheme := strings.Cut(rest, "://")
+	if scheme {
+		rest = behind
+	}
+	switch inHost := scheme && !strings.ContainsAny(rest, "/?#"); {
+	case !strings.Contains(rest, "${env.") && (inHost || !scheme):
+		return result, nil
+	case strings.Trim(result, ".") == "" && !strings.ContainsAny(rest, "?#"):
+		return "", fmt.Errorf("send.url: %q would lead to another place of the host", result)
+	}
+	return strings.ReplaceAll(url.QueryEscape(result), "+", "%20"), nil
+}
+
 // addressError is what is wrong with an address that begins as one.
 func addressError(text string) error {
 	u, err := url.Parse(text)

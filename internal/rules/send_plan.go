@@ -107,7 +107,7 @@ func (b builder) sendArg(f relay.Field, v *value) (any, error) {
 }
 
 func (b builder) addressArg(v *value) (any, error) {
-	t, err := v.text(b.run)
+	t, err := v.textWith(b.run, withinAddress)
 	if err != nil {
 		return nil, err
 	}
@@ -216,19 +216,14 @@ func (z zoned) json(v any) (any, error) {
 // text is v with the names of its secrets; nil if it has nothing to say. What an expression gives is text,
 // whatever it looks like: it names no secret.
 func (v *value) text(r *run) (relay.Text, error) {
+	return v.textWith(r, func(_ relay.Text, result string) (string, error) { return result, nil })
+}
+
+// textWith has each result that stands among other text pass through fit, which is told
+// what stands before it.
+func (v *value) textWith(r *run, fit func(before relay.Text, result string) (string, error)) (relay.Text, error) {
 	if v.parts == nil {
-		raw, err := v.compute(r)
-		if err != nil {
-			return nil, err
-		}
-		text, err := textOf(raw)
-		if err != nil {
-			return nil, r.errAt(v, "%v", err)
-		}
-		if text == "" {
-			return nil, nil
-		}
-		return relay.Plain(text), nil
+		return v.result(r)
 	}
 	var t relay.Text
 	for _, p := range v.parts {
@@ -237,11 +232,33 @@ func (v *value) text(r *run) (relay.Text, error) {
 			continue
 		}
 		one := value{node: v.node, lone: p.e}
-		x, err := one.text(r)
+		x, err := one.result(r)
 		if err != nil {
 			return nil, err
+		}
+		if len(x) == 0 {
+			continue
+		}
+		if x[0].Text, err = fit(t, x[0].Text); err != nil {
+			return nil, r.errAt(&one, "%v", err)
 		}
 		t = append(t, x...)
 	}
 	return t, nil
+}
+
+// result is the text that v gives, which is all of it; nil if that is nothing.
+func (v *value) result(r *run) (relay.Text, error) {
+	raw, err := v.compute(r)
+	if err != nil {
+		return nil, err
+	}
+	text, err := textOf(raw)
+	if err != nil {
+		return nil, r.errAt(v, "%v", err)
+	}
+	if text == "" {
+		return nil, nil
+	}
+	return relay.Plain(text), nil
 }
