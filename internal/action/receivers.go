@@ -13,6 +13,10 @@ import (
 	"doorhook/internal/relay"
 )
 
+// AtOnce is how many messages are under way at a time. Most of that is waiting for those
+// who get them.
+const AtOnce = 128
+
 const (
 	mostReceivers = 256              // that are known at a time
 	mostAtOnce    = 32               // messages under way to one of them
@@ -35,11 +39,13 @@ type receivers struct {
 	mu    sync.Mutex
 	now   func() time.Time
 	known map[string]*receiver
+	under int // messages under way, or waiting a moment
 }
 
 type receiver struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[any] // used with mu held
 	places  chan struct{}                         // holds one for each message under way
+	under   int                                   // messages under way, or waiting a moment
 	took    time.Duration                         // until the newest of them were answered, about
 	used    time.Time
 	restEnd time.Time
@@ -62,10 +68,16 @@ func newReceivers(now func() time.Time) *receivers {
 // enter lets a message to host go, whose end is then told to leave: nil is an answer,
 // errNoWord tells nothing, and any other error is a failure of the receiver's.
 func (rs *receivers) enter(ctx context.Context, host string) (leave func(error), busy *busyError) {
-	r, isQuick := rs.at(host)
+	r, isQuick := rs.comeTo(host)
+	if r == nil {
+		return nil, crowded()
+	}
 	if !r.enter(ctx, isQuick) {
-		rs.slower(r, moment)
-		return nil, &busyError{fmt.Sprintf("%d messages to it are under way", mostAtOnce), 100*time.Millisecond + rand.N(900*time.Millisecond)}
+		rs.mu.Lock()
+		defer rs.mu.Unlock()
+		rs.goFrom(r)
+		r.took = max(r.took, moment) // those that are under way say so only when they end
+		return nil, crowded()
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -73,32 +85,44 @@ func (rs *receivers) enter(ctx context.Context, host string) (leave func(error),
 	done, err := r.breaker.Allow()
 	if err != nil {
 		<-r.places
+		rs.goFrom(r)
 		return nil, &busyError{fmt.Sprintf("the last %d messages to it failed, so it is left alone for a moment", enoughFailed), max(r.restEnd.Sub(entered), time.Second)}
 	}
 	return func(what error) {
 		rs.mu.Lock()
 		defer rs.mu.Unlock()
 		<-r.places
+		rs.goFrom(r)
 		r.took += (rs.now().Sub(entered) - r.took) / 8
 		done(what)
 	}, nil
 }
 
-// at is the receiver at host, and whether it answers quickly.
-func (rs *receivers) at(host string) (r *receiver, isQuick bool) {
+func crowded() *busyError {
+	return &busyError{"as many messages to it are under way as leave room for others", 100*time.Millisecond + rand.N(900*time.Millisecond)}
+}
+
+// comeTo is the receiver at host, and whether it answers quickly; nil if it does not, and
+// has its share of what is free. A third of that leaves some to the next, however many of
+// them there are: one receiver may have a quarter of all, two a fifth each, ten a thirteenth.
+func (rs *receivers) comeTo(host string) (r *receiver, isQuick bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r = rs.receiver(host)
 	r.used = rs.now()
-	return r, r.took <= quick
+	isQuick = r.took <= quick
+	if !isQuick && r.under >= max((AtOnce-rs.under)/3, 1) {
+		return nil, false
+	}
+	r.under++
+	rs.under++
+	return r, isQuick
 }
 
-// slower notes that r has taken d, or longer: those that are under way say so only when
-// they end.
-func (rs *receivers) slower(r *receiver, d time.Duration) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	r.took = max(r.took, d)
+// goFrom is the end of what comeTo began. It wants mu.
+func (rs *receivers) goFrom(r *receiver) {
+	r.under--
+	rs.under--
 }
 
 // enter takes a place, and waits a moment for one if it may.
@@ -149,7 +173,7 @@ func (rs *receivers) receiver(host string) *receiver {
 func (rs *receivers) forget() {
 	idlest := ""
 	for host, r := range rs.known {
-		if len(r.places) == 0 && (idlest == "" || r.used.Before(rs.known[idlest].used)) {
+		if r.under == 0 && (idlest == "" || r.used.Before(rs.known[idlest].used)) {
 			idlest = host
 		}
 	}

@@ -499,6 +499,52 @@ func TestAMomentForAPlace(t *testing.T) {
 	})
 }
 
+// TestSlowReceiversLeaveRoom: however many receivers are slow, and however much there is
+// for them, the next one gets its messages.
+func TestSlowReceiversLeaveRoom(t *testing.T) {
+	for _, tt := range []struct{ slow, each int }{{1, 32}, {2, 25}, {4, 18}, {10, 9}, {40, 2}} {
+		t.Run(fmt.Sprint(tt.slow), func(t *testing.T) {
+			at := time.Unix(0, 0)
+			rs := newReceivers(func() time.Time { return at })
+			var ends []func(error)
+			enter := func(host string) bool {
+				leave, busy := rs.enter(t.Context(), host)
+				if busy == nil {
+					ends = append(ends, leave)
+				}
+				return busy == nil
+			}
+			for i := range tt.slow {
+				enter(fmt.Sprint(i))
+			}
+			at = at.Add(5 * time.Second)
+			for _, end := range ends {
+				end(nil)
+			}
+			ends = nil
+			for range AtOnce {
+				for i := range tt.slow {
+					enter(fmt.Sprint(i))
+				}
+			}
+			for i := range tt.slow {
+				if n := rs.known[fmt.Sprint(i)].under; n < tt.each || n > tt.each+1 {
+					t.Errorf("receiver %d has %d messages under way, want %d", i, n, tt.each)
+				}
+			}
+			if len(ends) >= AtOnce || !enter("another") {
+				t.Errorf("with %d messages under way there is no room for another receiver", len(ends))
+			}
+			for _, end := range ends {
+				end(nil)
+			}
+			if rs.under != 0 {
+				t.Errorf("in the end %d are under way", rs.under)
+			}
+		})
+	}
+}
+
 // TestReceiversAreBounded forgets the one that was idle longest, and none that is busy.
 func TestReceiversAreBounded(t *testing.T) {
 	at := time.Unix(0, 0)

@@ -118,10 +118,6 @@ func (a *App) listen(ctx context.Context, s Settings) (err error) {
 	return nil
 }
 
-// atOnce is how many messages are under way at a time. Most of that is waiting for those
-// who get them.
-const atOnce = 128
-
 // hire makes a worker for each lane, so that no door waits for a message.
 func (a *App) hire(s Settings) error {
 	allow, err := s.sendAllow()
@@ -132,7 +128,7 @@ func (a *App) hire(s Settings) error {
 		Env:   func(name string) string { return a.reloader.inUse.Load().Env(name) },
 		Allow: allow, UserAgent: "doorhook/" + s.Version, Transport: s.Receiver,
 	})
-	for _, o := range []worker.Options{{Lane: relay.Doors}, {Lane: relay.Messages, Concurrency: atOnce}} {
+	for _, o := range []worker.Options{{Lane: relay.Doors}, {Lane: relay.Messages, Concurrency: action.AtOnce}} {
 		o.Lease, o.StepTimeout, o.Tidy = s.Lease, s.stepTimeout(), s.Tidy
 		o.Limits = func(trigger string) (*relay.Limits, bool) { return a.reloader.inUse.Load().Limits(trigger) }
 		o.Told = func() bool { return len(kisiTriggers(a.reloader.inUse.Load(), "")) > 0 }

@@ -35,7 +35,7 @@ func neverAnswers(r *http.Request) (*http.Response, error) {
 // messenger makes a worker one of messages, that go to o.
 func (w *tower) messenger(o outside) func(*worker.Options, *heldDoer) {
 	return func(opts *worker.Options, d *heldDoer) {
-		opts.Lane, opts.Concurrency = relay.Messages, atOnce
+		opts.Lane, opts.Concurrency = relay.Messages, action.AtOnce
 		d.Doer = action.New(w.kisi, action.SendOptions{Transport: o})
 	}
 }
