@@ -8,7 +8,7 @@ package store
 //	ARGV   1 now   2 what every key starts with   3 dedup TTL ms   4 letter TTL ms
 //	       5 events kept   6 our name   7 how long it is remembered when a lock was
 //	       opened, ms   8 how many jobs may wait ("" any number)   9 how long, ms (""
-//	       any time)   10.. events, each of
+//	       any time)   10 since when we work, ms   11.. events, each of
 //	       0 how many that are   1 letters: f fatal, r would grant too much,
 //	       t version is a time in µs, c cancelled, b of a booking, m a new job is a
 //	       message, o of what happens to doorhook itself   2 job name   3 key of its identity ("" has none)   4 received µs,
@@ -91,13 +91,13 @@ local function read(from)
 end
 
 -- Work that waits, and not for its time: whoever is cancelled goes first, with a score
--- in seconds, and is of no age.
+-- in seconds, and is of no age. What came due while nobody worked is as old as our work.
 local busy = {}
 local function tooMuch(lane)
   if busy[lane] == nil then
     local most, age = tonumber(ARGV[8]), tonumber(ARGV[9])
     busy[lane] = most and call("ZCOUNT", due[lane], "-inf", now) >= most
-      or age and #call("ZRANGEBYSCORE", due[lane], firstScore, text(ms - age), "LIMIT", 0, 1) > 0
+      or age and ms - tonumber(ARGV[10]) > age and #call("ZRANGEBYSCORE", due[lane], firstScore, text(ms - age), "LIMIT", 0, 1) > 0
       or false
   end
   return busy[lane]
@@ -268,7 +268,7 @@ local function accept(entry)
   return status .. " " .. changes .. " ="
 end
 
-local out, from = {text(us), ""}, 10
+local out, from = {text(us), ""}, 11
 while from <= #ARGV do
   local entry = ARGV[from + 5]
   from = read(from)

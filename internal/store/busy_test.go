@@ -86,10 +86,31 @@ func TestWhatWaitsForItsTime(t *testing.T) {
 			finish(t, s, claimOne(t, s), b.clock.Now().Add(time.Hour))
 		}
 		accept(t, s, relay.Plan{EventID: "c", Booking: "c", Cancelled: true})
-		b.clock.add(time.Minute)
 		o.MaxWaiting = -1
-		if r := accept(t, open(t, o), of1("after a cancellation that waits long")); r.Status != relay.Accepted {
+		s = open(t, o)
+		b.clock.add(time.Minute)
+		if r := accept(t, s, of1("after a cancellation that waits long")); r.Status != relay.Accepted {
 			t.Error(r.Status)
+		}
+	})
+}
+
+// TestWhatWaitedWhileNobodyWorked turns nobody away: whoever starts after a night works it
+// off, and is told only later that it is too slow.
+func TestWhatWaitedWhileNobodyWorked(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		o := b.options()
+		o.MaxWaitingAge = time.Hour
+		accept(t, open(t, o), of1("before"))
+		b.clock.add(8 * time.Hour)
+		s := open(t, o)
+		b.clock.add(time.Hour)
+		if r := accept(t, s, of1("soon")); r.Status != relay.Accepted {
+			t.Errorf("an hour after the start: %s", r.Status)
+		}
+		b.clock.add(time.Second)
+		if _, err := s.Accept(ctx, event("later"), of1("later")); !errors.Is(err, relay.ErrBusy) {
+			t.Errorf("after that: %v", err)
 		}
 	})
 }

@@ -65,7 +65,7 @@ func (s *Store) inspectWaiting(ctx context.Context) relay.Check {
 	c := relay.Check{Name: "waiting work", Health: relay.Healthy, Says: fmt.Sprintf("%d jobs are due and not begun, the oldest for %s", jobs, oldest.Round(time.Second))}
 	if over := s.opts.MaxWaiting > 0 && jobs >= s.opts.MaxWaiting || s.opts.MaxWaitingAge > 0 && oldest > s.opts.MaxWaitingAge; over {
 		c.Health = relay.Sick
-		c.Advice = "that is more than DOORHOOK_MAX_WAITING or DOORHOOK_MAX_WAITING_AGE allow, so triggers are answered 503: see whether a doorhook runs that works, and what its log says of Kisi and of receivers"
+		c.Advice = "that is more than DOORHOOK_MAX_WAITING or DOORHOOK_MAX_WAITING_AGE allow, so triggers are answered 503, or will be when doorhook has run for so long: see whether a doorhook runs that works, and what its log says of Kisi and of receivers"
 	}
 	return c
 }

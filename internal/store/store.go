@@ -50,7 +50,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		opts: o, keys: newKeys(o.Prefix), clock: clock{fixed: o.Now, host: time.Now},
 		name: rand.Text(), patience: 2 * time.Second, mostSent: mostSent, wake: map[relay.Lane]chan struct{}{},
 	}
-	s.gather()
 	for _, lane := range lanes {
 		s.wake[lane] = make(chan struct{}, 1)
 	}
@@ -62,6 +61,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("%s does not serve: %w; check that it runs there, is Redis 6.2 or newer, "+
 			"takes writes, and that the user and password of its URL are right", s.rdb.where, err), s.Close())
 	}
+	s.gather()
 	s.listen(ctx)
 	return s, nil
 }
@@ -75,7 +75,7 @@ func (s *Store) gather() {
 		keys: []string{k.due(relay.Doors), k.due(relay.Messages), k.events(), k.dead(), k.opened()},
 		common: []string{
 			k.tag, ms(o.DedupTTL), ms(o.LetterTTL), strconv.FormatInt(o.Events, 10), s.name, ms(openedTTL),
-			atMost(o.MaxWaiting), atMost(o.MaxWaitingAge.Milliseconds()),
+			atMost(o.MaxWaiting), atMost(o.MaxWaitingAge.Milliseconds()), strconv.FormatInt(s.Now().UnixMilli(), 10),
 		},
 	}
 	s.settling = group{
