@@ -15,12 +15,13 @@ type doors struct {
 	from          time.Time // the beginning of the earliest window
 }
 
-// doorsOf are the doors of all that rule wants of j and takes back unused. A window
-// without a beginning began when what stands for it was made.
+// doorsOf are the doors of all that rule wants to stand for j, also of what is over too
+// soon to be taken back: who came by one of them is there. A window without a beginning
+// began when what stands for it was made.
 func doorsOf(j relay.Job, rule string) doors {
 	var d doors
 	for _, w := range j.Want {
-		if w.Rule != rule || w.Unused.IsZero() {
+		if w.Rule != rule || !w.Kind.Stands() {
 			continue
 		}
 		switch lock, group := w.Opens(); {

@@ -96,8 +96,10 @@ func TestDoorsOf(t *testing.T) {
 	other.Rule, other.Args = "other", relay.Encode(map[string]any{"lock_id": 77, "starts_at": noon.Add(-day)})
 	early := link("l", "a@x")
 	early.Unused, early.Args = noon, relay.Encode(map[string]any{"group_id": 5, "valid_from": noon.Add(50*time.Minute + 500*time.Millisecond)})
-	j := relay.Job{ReceivedAt: noon.Add(-time.Hour), Want: []relay.Action{schedule("s", 60, unusedAt(noon)), early, unlockAt(noon), schedule("kept", 60), other}}
-	if got := doorsOf(j, "r"); !slices.Equal(got.locks, []int64{1}) || !slices.Equal(got.groups, []int64{5}) || !got.from.Equal(noon.Add(50*time.Minute)) {
+	short := schedule("short", 60) // over before anybody could have to be there
+	short.Args = relay.Encode(map[string]any{"lock_id": 2, "starts_at": noon.Add(time.Hour)})
+	j := relay.Job{ReceivedAt: noon.Add(-time.Hour), Want: []relay.Action{schedule("s", 60, unusedAt(noon)), early, unlockAt(noon), short, other}}
+	if got := doorsOf(j, "r"); !slices.Equal(got.locks, []int64{1, 2}) || !slices.Equal(got.groups, []int64{5}) || !got.from.Equal(noon.Add(50*time.Minute)) {
 		t.Errorf("got %+v", got)
 	}
 	open := link("l", "a@x")
