@@ -180,15 +180,13 @@ func address(t relay.Text) (relay.Text, error) {
 // so that whoever chose it chose that and nothing else of the address. What stands where the
 // host begins is the host, or all of the address, and stays as it is.
 func withinAddress(before relay.Text, result string) (string, error) {
-	rest := before.String()
-	_, behind, scheme := strings.Cut(rest, "://")
-	if scheme {
-		rest = behind
-	}
-	switch inHost := scheme && !strings.ContainsAny(rest, "/?#"); {
-	case !strings.Contains(rest, "${env.") && (inHost || !scheme):
+	text := before.String()
+	_, host, scheme := strings.Cut(text, "://")
+	inHost := scheme && !strings.ContainsAny(host, "/?#")
+	switch {
+	case !before.Secret() && (inHost || !scheme): // a secret ends behind its host
 		return result, nil
-	case strings.Trim(result, ".") == "" && !strings.ContainsAny(rest, "?#"):
+	case strings.Trim(result, ".") == "" && !strings.ContainsAny(text, "?#"):
 		return "", fmt.Errorf("send.url: %q would lead to another place of the host", result)
 	}
 	return strings.ReplaceAll(url.QueryEscape(result), "+", "%20"), nil
