@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -108,7 +109,10 @@ func (n *happenings) flush(ctx context.Context, now time.Time) {
 			continue
 		}
 		err := n.hand(ctx, b.event())
-		b.count, b.until = 0, now.Add(tellPause)
+		b.until = now.Add(tellPause)
+		if !errors.Is(err, relay.ErrUnavailable) { // or it is told when the store is back
+			b.count = 0
+		}
 		if err != nil {
 			n.log.WarnContext(ctx, "what happened is not told, or not in whole", "type", kind, "id", b.newest.ID, "err", err)
 			return

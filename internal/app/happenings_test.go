@@ -130,6 +130,25 @@ func TestTellingNeverWaits(t *testing.T) {
 	})
 }
 
+// TestTellingAfterAnOutage: what the store could not take in is told when it can.
+func TestTellingAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wall{err: fmt.Errorf("accept: %w", relay.ErrUnavailable)}
+		n, _, _ := happeningsOn(t, w)
+		n.tell(dead(0))
+		n.tell(dead(1))
+		time.Sleep(30 * time.Second)
+		w.mu.Lock()
+		w.err, w.told = nil, nil
+		w.mu.Unlock()
+		time.Sleep(tellPause)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"action.dead:t:1+1 of doorhook: no 1, 2 in all"}, w.take()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 // alerting are rules whose trigger doorhook asks for an unlock of a lock for each thing
 // that happens.
 type alerting struct {
