@@ -177,14 +177,16 @@ func address(t relay.Text) (relay.Text, error) {
 }
 
 // withinAddress is a result as it stands in an address behind its host: percent-encoded,
-// so that whoever chose it chose that and nothing else of the address. What stands where the
-// host begins is the host, or all of the address, and stays as it is.
+// so that whoever chose it chose that and nothing else of the address. What stands in the
+// host is a part of that alone; with nothing before it, it may be all of the address.
 func withinAddress(before relay.Text, result string) (string, error) {
 	text := before.String()
 	_, host, scheme := strings.Cut(text, "://")
 	inHost := scheme && !strings.ContainsAny(host, "/?#")
 	switch {
-	case !before.Secret() && (inHost || !scheme): // a secret ends behind its host
+	case !before.Secret() && inHost && strings.ContainsAny(result, `/?#@\`): // a secret ends behind its host
+		return "", fmt.Errorf("send.url: %q is not a part of a host: what comes behind that stands after a /", result)
+	case !before.Secret() && (inHost || !scheme):
 		return result, nil
 	case strings.Trim(result, ".") == "" && !strings.ContainsAny(text, "?#"):
 		return "", fmt.Errorf("send.url: %q would lead to another place of the host", result)
