@@ -1,12 +1,17 @@
 package app
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"doorhook/internal/intake"
 	"doorhook/internal/kisi/kisifake"
+	"doorhook/internal/relay"
 )
 
 const kisiRules = `
@@ -38,4 +43,36 @@ func TestALateEventOpensNothing(t *testing.T) {
 	if n := len(fake.Unlocks()); n != 1 {
 		t.Errorf("%d unlocks, want that of the newer one", n)
 	}
+}
+
+// TestALateEventIsHandedOn: a message about something that Kisi lost days ago has as long
+// as any other from when it was heard of, unless its rule says how late is too late.
+func TestALateEventIsHandedOn(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, w *tower) {
+		set := loadRules(t, `
+trigger: kisi
+from: kisi
+auth: {hmac: "kisi:${env.KEY}"}
+rules:
+  - name: hand on
+    do: [{send: {url: "https://a.example/all"}}]
+  - name: soon
+    expires: 1h
+    do: [{send: {url: "https://a.example/soon"}}]
+`)
+		var got []string
+		w.work(w.messenger(func(r *http.Request) (*http.Response, error) {
+			got = append(got, r.URL.Path)
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+		}))
+		event := map[string]any{"uuid": "u", "type": "lock.unlock", "created_at": time.Now().Add(-30 * time.Hour).UTC().Format(time.RFC3339)}
+		a, err := intake.New(set, w.store, intake.Options{}).Take(t.Context(), "kisi", event)
+		if err != nil || a.Status != relay.Accepted {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]string{"/all"}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
 }

@@ -80,6 +80,9 @@ func likeWebhook(event map[string]any) {
 // maxID is the longest identity that the rules take an event to have, in bytes.
 const maxID = 1024
 
+// atOnce is how long an event may be on its way without being late.
+const atOnce = time.Minute
+
 // asKisi gives ev the identity and the time that Kisi gave it: an unlock that is asked for
 // is late by when something happened, not by when it was heard of.
 func asKisi(ev relay.Event, payload map[string]any) relay.Event {
@@ -89,6 +92,9 @@ func asKisi(ev relay.Event, payload map[string]any) relay.Event {
 	}
 	text, _ := payload["created_at"].(string)
 	if at, err := time.Parse(time.RFC3339, text); err == nil && at.Before(ev.ReceivedAt) {
+		if ev.ReceivedAt.Sub(at) > atOnce {
+			ev.HeardAt = ev.ReceivedAt
+		}
 		ev.ReceivedAt = at.UTC()
 	}
 	return ev

@@ -28,7 +28,8 @@ var (
 type Event struct {
 	ID         string         `json:"id"`
 	Trigger    string         `json:"trigger"`
-	ReceivedAt time.Time      `json:"received_at"`
+	ReceivedAt time.Time      `json:"received_at"`       // of Kisi's: when it happened
+	HeardAt    time.Time      `json:"heard_at,omitzero"` // of Kisi's: when it came, if that was late
 	Payload    any            `json:"payload"`
 	Headers    map[string]any `json:"headers,omitempty"` // by canonical name, without credentials
 	Query      map[string]any `json:"query,omitempty"`   // without credentials

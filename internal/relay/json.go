@@ -20,6 +20,11 @@ func (ev Event) AppendJSON(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !ev.HeardAt.IsZero() {
+		if b, err = AppendJSON(append(b, `,"heard_at":`...), ev.HeardAt); err != nil {
+			return nil, err
+		}
+	}
 	if b, err = AppendJSON(append(b, `,"payload":`...), ev.Payload); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func TestEventJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ev := Event{
 			ID: rapid.String().Draw(t, "id"), Trigger: "skedda", ReceivedAt: time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "at"), 0).UTC(),
+			HeardAt: rapid.SampledFrom([]time.Time{{}, time.Unix(1<<33, 5).UTC()}).Draw(t, "heard"),
 			Payload: anyValue().Draw(t, "payload"), Headers: rapid.MapOfN(rapid.String(), anyValue(), 0, 3).Draw(t, "headers"),
 		}
 		want, err := json.Marshal(ev)

@@ -218,7 +218,7 @@ func windowOf(k relay.Kind) (from, until string) {
 
 // notAfter is when it is too late for a: when its window ends, for an unlock 60 s and for
 // a send a day after its time, and earlier or later as expires says, but never after the
-// window. What is due then would never be sent.
+// window. A send about what was heard of late has its day from then. What is due then would never be sent.
 func (b builder) notAfter(a relay.Action) (time.Time, error) {
 	limit, err := b.limit(a)
 	if err == nil && !a.At.IsZero() && !limit.IsZero() && !a.At.Before(limit) {
@@ -239,6 +239,9 @@ func (b builder) limit(a relay.Action) (time.Time, error) {
 		limit = due.Add(unlockLate)
 	case relay.Send:
 		limit = due.Add(sendLate)
+		if late := b.ev.HeardAt.UTC().Add(sendLate); late.After(limit) {
+			limit = late
+		}
 	}
 	if b.rule.expires == nil {
 		return limit, nil
