@@ -15,7 +15,8 @@ import (
 // roleAssignment lets a user open the locks of a group for a window.
 //
 // Kisi refuses a second one beside the first (409). So two bookings of one person that
-// overlap take turns: the second is made when the first is gone.
+// overlap take turns: the second is made when the first is gone, and, where it begins
+// earlier, for the time until the first begins as well.
 type roleAssignment struct {
 	kisi *kisi.Client
 	now  func() time.Time
@@ -40,14 +41,28 @@ func (r roleAssignment) create(ctx context.Context, a relay.Action) relay.Outcom
 	if err != nil {
 		return repeatable(err) // nothing was given to anybody yet
 	}
-	got, err := r.kisi.CreateRoleAssignment(ctx, kisi.RoleAssignment{
+	got, err := r.give(ctx, user, want)
+	if !answered(err, http.StatusConflict) {
+		return made(got.ID, err)
+	}
+	out, until := r.taken(ctx, user, want)
+	if until.IsZero() {
+		return out
+	}
+	want.ValidUntil = until
+	if got, err = r.give(ctx, user, want); answered(err, http.StatusConflict) {
+		return out
+	}
+	out = made(got.ID, err)
+	out.Until = until
+	return out
+}
+
+func (r roleAssignment) give(ctx context.Context, user int64, want roleAssignmentArgs) (kisi.RoleAssignment, error) {
+	return r.kisi.CreateRoleAssignment(ctx, kisi.RoleAssignment{
 		AssigneeID: user, AppliesToID: want.GroupID, RoleID: want.RoleID, Notify: want.Notify,
 		ValidFrom: want.ValidFrom, ValidUntil: want.ValidUntil,
 	})
-	if answered(err, http.StatusConflict) {
-		return r.taken(ctx, user, want)
-	}
-	return made(got.ID, err)
 }
 
 // user is Kisi's id of whom want is for. Somebody whom Kisi does not know yet becomes a
@@ -76,20 +91,28 @@ const freshly = 15 * time.Minute
 
 // taken is the outcome where the user has the role already. What looks like ours is left
 // to a look, which knows what other bookings have. What somebody was given for ever does
-// as well, and is never touched. Anything else has to go first.
-func (r roleAssignment) taken(ctx context.Context, user int64, want roleAssignmentArgs) relay.Outcome {
+// as well, and is never touched. Anything else has to go first; where all that is in the
+// way begins later, the role can be given until then.
+func (r roleAssignment) taken(ctx context.Context, user int64, want roleAssignmentArgs) (out relay.Outcome, until time.Time) {
 	there, err := r.kisi.RoleAssignments(ctx, user, want.GroupID, want.RoleID)
 	if err != nil {
-		return insisting(repeatable(err))
+		return insisting(repeatable(err)), until
 	}
-	out := relay.Outcome{Verdict: relay.Retry, Err: fmt.Errorf("user %d was said to have %s in group %d already, and has not", user, want.RoleID, want.GroupID)}
+	begins := want.ValidFrom
+	if now := r.now(); begins.Before(now) {
+		begins = now
+	}
+	out = relay.Outcome{Verdict: relay.Retry, Err: fmt.Errorf("user %d was said to have %s in group %d already, and has not", user, want.RoleID, want.GroupID)}
 	for _, one := range there {
 		if !want.overlaps(one) {
 			continue
 		}
 		forEver, fresh := one.ValidUntil.IsZero(), r.now().Sub(one.CreatedAt) < freshly
 		if forEver && want.within(one, r.now()) && !(fresh && want.is(one)) {
-			return relay.Outcome{Verdict: relay.OK}
+			return relay.Outcome{Verdict: relay.OK}, time.Time{}
+		}
+		if until.IsZero() || one.ValidFrom.Before(until) {
+			until = one.ValidFrom
 		}
 		out.Err = fmt.Errorf("user %d has %s in group %d already, %s, and Kisi gives it once at a time: it is given when that is over, or deleted in Kisi",
 			user, want.RoleID, want.GroupID, period(one))
@@ -101,7 +124,10 @@ func (r roleAssignment) taken(ctx context.Context, user int64, want roleAssignme
 			out.Free = one.ValidUntil
 		}
 	}
-	return out
+	if !until.After(begins) {
+		until = time.Time{}
+	}
+	return out, until
 }
 
 // is reports whether one has the window of want, to the second as Kisi keeps it.
@@ -164,15 +190,32 @@ func (r roleAssignment) find(ctx context.Context, a relay.Action, since time.Tim
 		}
 		user = u.ID
 	}
+	mayBe := since
 	if !want.ValidUntil.IsZero() { // what a person gave for ever stays that person's
-		since = since.Add(-adoptable)
+		mayBe = since.Add(-adoptable)
 	}
 	all, err := r.kisi.RoleAssignments(ctx, user, want.GroupID, want.RoleID)
 	out := insisting(repeatable(err))
+	all = slices.DeleteFunc(all, func(one kisi.RoleAssignment) bool { return slices.Contains(known, one.ID) })
 	for _, one := range all {
-		if want.is(one) && !one.CreatedAt.Before(since) && !slices.Contains(known, one.ID) {
+		if want.is(one) && !one.CreatedAt.Before(mayBe) {
 			out.Objects = append(out.Objects, one.ID)
 		}
 	}
+	if len(out.Objects) > 0 {
+		return out
+	}
+	for _, one := range all {
+		if want.begins(one) && !one.CreatedAt.Before(since.Add(-freshly)) {
+			out.Objects, out.Until = []int64{one.ID}, one.ValidUntil
+		}
+	}
 	return out
+}
+
+// begins reports whether one is the beginning of want, as it is given until something
+// else begins.
+func (want roleAssignmentArgs) begins(one kisi.RoleAssignment) bool {
+	return one.ValidFrom.Equal(want.ValidFrom.Truncate(time.Second)) && !one.ValidUntil.IsZero() &&
+		(want.ValidUntil.IsZero() || one.ValidUntil.Before(want.ValidUntil.Truncate(time.Second)))
 }

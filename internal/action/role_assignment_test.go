@@ -137,33 +137,39 @@ func TestTaken(t *testing.T) {
 		says   relay.Verdict
 		served bool
 		free   time.Time
+		until  time.Time // for which it is given
 	}{
 		"the same": {there: nil, want: theRole(), says: relay.Unsure, served: true, free: ends},
 		"the same, by a request whose answer got lost within a second": {
 			there: nil, want: theRole("valid_from", starts.Add(300*time.Millisecond)), says: relay.Unsure, served: true, free: ends,
 		},
-		"one that ends later":    {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(hour) }, theRole(), relay.Retry, true, ends.Add(hour)},
-		"one that ends earlier":  {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(-time.Minute) }, theRole(), relay.Retry, false, ends.Add(-time.Minute)},
-		"one that begins later":  {func(r *kisifake.RoleAssignment) { r.ValidFrom = starts.Add(time.Minute) }, theRole(), relay.Retry, false, ends},
-		"one for ever":           {forEver, theRole(), relay.OK, false, time.Time{}},
-		"both for ever":          {forEver, theRole("valid_from", nil, "valid_until", nil), relay.OK, false, time.Time{}},
-		"one for ever from then": {func(r *kisifake.RoleAssignment) { forEver(r); r.ValidFrom = starts }, theRole(), relay.OK, false, time.Time{}},
-		"one for ever, too late": {func(r *kisifake.RoleAssignment) { forEver(r); r.ValidFrom = starts.Add(hour / 2) }, theRole(), relay.Retry, false, time.Time{}},
+		"one that ends later":    {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(hour) }, theRole(), relay.Retry, true, ends.Add(hour), time.Time{}},
+		"one that ends earlier":  {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(-time.Minute) }, theRole(), relay.Retry, false, ends.Add(-time.Minute), time.Time{}},
+		"one that begins later":  {func(r *kisifake.RoleAssignment) { r.ValidFrom = starts.Add(time.Minute) }, theRole(), relay.OK, false, time.Time{}, starts.Add(time.Minute)},
+		"one for ever":           {forEver, theRole(), relay.OK, false, time.Time{}, time.Time{}},
+		"both for ever":          {forEver, theRole("valid_from", nil, "valid_until", nil), relay.OK, false, time.Time{}, time.Time{}},
+		"one for ever from then": {func(r *kisifake.RoleAssignment) { forEver(r); r.ValidFrom = starts }, theRole(), relay.OK, false, time.Time{}, time.Time{}},
+		"one for ever, too late": {func(r *kisifake.RoleAssignment) { forEver(r); r.ValidFrom = starts.Add(hour / 2) }, theRole(), relay.OK, false, time.Time{}, starts.Add(hour / 2)},
 		"both for ever, just given": {
-			func(r *kisifake.RoleAssignment) { forEver(r); r.CreatedAt = time.Now() }, theRole("valid_from", nil, "valid_until", nil), relay.Unsure, true, time.Time{},
+			func(r *kisifake.RoleAssignment) { forEver(r); r.CreatedAt = time.Now() }, theRole("valid_from", nil, "valid_until", nil), relay.Unsure, true, time.Time{}, time.Time{},
 		},
-		"for ever wanted, a window there": {nil, theRole("valid_from", nil, "valid_until", nil), relay.Retry, false, ends},
-		"another role":                    {func(r *kisifake.RoleAssignment) { r.RoleID = "group_manager" }, theRole(), relay.OK, false, time.Time{}},
-		"another group":                   {func(r *kisifake.RoleAssignment) { r.AppliesToID = 32694 }, theRole(), relay.OK, false, time.Time{}},
-		"right before":                    {func(r *kisifake.RoleAssignment) { r.ValidFrom, r.ValidUntil = starts.Add(-hour), starts }, theRole(), relay.OK, false, time.Time{}},
+		"for ever wanted, a window there": {nil, theRole("valid_from", nil, "valid_until", nil), relay.OK, false, time.Time{}, starts},
+		"another role":                    {func(r *kisifake.RoleAssignment) { r.RoleID = "group_manager" }, theRole(), relay.OK, false, time.Time{}, time.Time{}},
+		"another group":                   {func(r *kisifake.RoleAssignment) { r.AppliesToID = 32694 }, theRole(), relay.OK, false, time.Time{}, time.Time{}},
+		"right before":                    {func(r *kisifake.RoleAssignment) { r.ValidFrom, r.ValidUntil = starts.Add(-hour), starts }, theRole(), relay.OK, false, time.Time{}, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake, d := kisiAt(t)
 			id := fake.Assign(jo(tt.there))
 			out := d.Create(t.Context(), tt.want)
-			if out.Verdict != tt.says || out.Served != tt.served || !out.Free.Equal(tt.free) {
-				t.Errorf("%s, served %t, free at %s: %v", out.Verdict, out.Served, out.Free, out.Err)
+			if out.Verdict != tt.says || out.Served != tt.served || !out.Free.Equal(tt.free) || !out.Until.Equal(tt.until) {
+				t.Errorf("%s, served %t, free at %s, until %s: %v", out.Verdict, out.Served, out.Free, out.Until, out.Err)
+			}
+			for _, one := range fake.RoleAssignments() {
+				if one.ID == out.Object && !tt.until.IsZero() && !one.ValidUntil.Equal(tt.until) {
+					t.Errorf("it is given until %s", one.ValidUntil)
+				}
 			}
 			if out.Object == id {
 				t.Error("somebody else's is taken for ours")
@@ -200,15 +206,20 @@ func TestFindRole(t *testing.T) {
 		want  relay.Action
 		found bool
 	}{
-		"just made":             {nil, theRole(), true},
-		"an hour old":           {func(r *kisifake.RoleAssignment) { r.CreatedAt = now.Add(-time.Hour) }, theRole(), true},
-		"two days old":          {func(r *kisifake.RoleAssignment) { r.CreatedAt = now.Add(-48 * time.Hour) }, theRole(), false},
-		"by id":                 {nil, theRole("email", nil, "user_id", 77), true},
-		"another window":        {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(time.Hour) }, theRole(), false},
-		"another role":          {func(r *kisifake.RoleAssignment) { r.RoleID = "group_manager" }, theRole(), false},
-		"another group":         {func(r *kisifake.RoleAssignment) { r.AppliesToID = 32694 }, theRole(), false},
-		"another user":          {func(r *kisifake.RoleAssignment) { r.AssigneeID = 70 }, theRole(), false},
-		"somebody unknown":      {nil, theRole("email", "mo@example.com"), false},
+		"just made":        {nil, theRole(), true},
+		"an hour old":      {func(r *kisifake.RoleAssignment) { r.CreatedAt = now.Add(-time.Hour) }, theRole(), true},
+		"two days old":     {func(r *kisifake.RoleAssignment) { r.CreatedAt = now.Add(-48 * time.Hour) }, theRole(), false},
+		"by id":            {nil, theRole("email", nil, "user_id", 77), true},
+		"another window":   {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(time.Hour) }, theRole(), false},
+		"another role":     {func(r *kisifake.RoleAssignment) { r.RoleID = "group_manager" }, theRole(), false},
+		"another group":    {func(r *kisifake.RoleAssignment) { r.AppliesToID = 32694 }, theRole(), false},
+		"another user":     {func(r *kisifake.RoleAssignment) { r.AssigneeID = 70 }, theRole(), false},
+		"somebody unknown": {nil, theRole("email", "mo@example.com"), false},
+		"its beginning":    {func(r *kisifake.RoleAssignment) { r.ValidUntil = ends.Add(-time.Minute) }, theRole(), true},
+		"an old beginning": {func(r *kisifake.RoleAssignment) {
+			r.ValidUntil, r.CreatedAt = ends.Add(-time.Minute), now.Add(-time.Hour)
+		}, theRole(), false},
+		"its end":               {func(r *kisifake.RoleAssignment) { r.ValidFrom = starts.Add(time.Minute) }, theRole(), false},
 		"for ever, just made":   {func(r *kisifake.RoleAssignment) { r.ValidUntil = time.Time{} }, theRole("valid_until", nil), true},
 		"for ever, an hour old": {func(r *kisifake.RoleAssignment) { r.ValidUntil, r.CreatedAt = time.Time{}, now.Add(-time.Hour) }, theRole("valid_until", nil), false},
 	} {
@@ -217,6 +228,9 @@ func TestFindRole(t *testing.T) {
 		out := d.Find(t.Context(), tt.want, now, nil)
 		if out.Verdict != relay.OK || cmp.Equal([]int64{id}, out.Objects) != tt.found {
 			t.Errorf("%s: %+v", name, out)
+		}
+		if out.Until.IsZero() != (name != "its beginning") {
+			t.Errorf("%s: until %s", name, out.Until)
 		}
 		if out := d.Find(t.Context(), tt.want, now, []int64{id}); len(out.Objects) != 0 {
 			t.Errorf("%s: what is known is found: %v", name, out.Objects)

@@ -50,6 +50,7 @@ const (
 type Held struct {
 	Action   Action    `json:"action"`           // as it was last tried
 	Object   int64     `json:"object,omitempty"` // Kisi's id of what doorhook made
+	Until    time.Time `json:"until,omitzero"`   // when Object ends, if that is before it should: something that begins then was in the way
 	Old      []int64   `json:"old,omitempty"`    // replaced objects that are still to be deleted
 	Locks    []int64   `json:"locks,omitempty"`  // the locks of the group of a schedule
 	State    State     `json:"state,omitempty"`

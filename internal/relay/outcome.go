@@ -28,6 +28,7 @@ type Outcome struct {
 	Locks   []int64       // the locks of a group
 	Answer  string        // of the receiver of a send: at most 4 KiB, without secrets
 	Used    bool          // of a look whether anybody came: somebody did
+	Until   time.Time     // of what was made or found: when it ends, if that is before it should
 	Free    time.Time     // with Retry and Unsure: when what is in the way of it is over; zero is not known
 	Served  bool          // with Retry and Unsure: what is in the way of it does as much
 	After   time.Duration // with Retry, Unsure and Untried: the receiver's own wish; 0 leaves it to the backoff

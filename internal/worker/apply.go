@@ -108,7 +108,7 @@ func anew(h *relay.Held, changes int64) {
 func retire(h *relay.Held) {
 	if h.Object != 0 {
 		h.Old = append(slices.Clone(h.Old), h.Object)
-		h.Object = 0
+		h.Object, h.Until = 0, time.Time{}
 	}
 }
 
@@ -244,12 +244,12 @@ const longestLook = lateWork + 5*time.Second
 // answer, finds our object or nothing, and then the create is sent again. Either
 // way Kisi may still come to the end of a request that it had not finished, so
 // there is a second look, later: what that one finds is one too many.
-func found(h *relay.Held, object int64, now time.Time) {
-	switch {
+func found(h *relay.Held, out relay.Outcome, now time.Time) {
+	switch object := out.Object; {
 	case h.Unsure:
 		h.Object, h.Unsure, h.State = object, false, relay.Waiting
 		if object != 0 {
-			h.State = relay.Done
+			h.Until, h.State = out.Until, relay.Done
 			made(h, h.TriedAt)
 		}
 		h.Lost = lookAgain(h, now.Add(lateWork))
@@ -271,10 +271,10 @@ func lookAgain(h *relay.Held, at time.Time) []relay.Lost {
 func succeed(h *relay.Held, s step, out relay.Outcome, now time.Time) {
 	switch s.op {
 	case create:
-		h.Object, h.Unsure, h.Served, h.State = out.Object, false, false, relay.Done
+		h.Object, h.Until, h.Unsure, h.Served, h.State = out.Object, out.Until, false, false, relay.Done
 		made(h, now)
 	case find:
-		found(h, out.Object, now)
+		found(h, out, now)
 	case resolve:
 		h.Action, h.Locks, h.State = s.want, out.Locks, relay.Done
 	case change:

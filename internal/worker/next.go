@@ -48,6 +48,7 @@ type decision struct {
 //	     │           │ or the other way round where Kisi refuses the new beside the old
 //	no   │ yes       │ revoke
 //	no   │ no        │ none
+//	yes  │ over      │ the same as different: it was made for a part of its window
 //	yes  │ unused    │ look whether anybody came; revoke if nobody did
 func next(j *relay.Job, now time.Time, tidy time.Duration) decision {
 	v := &view{job: j, now: now, tidy: tidy}
@@ -231,6 +232,8 @@ func (v *view) wanted(w relay.Action, i int) {
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
+	case h.Action.Same(w) && v.ended(h) && !w.Expired(v.now):
+		v.grant(w, h, i)
 	case (h.Object != 0 || h.State == relay.Unused) && h.Action.Same(w):
 		h.Action.Key, h.Action.Ends, h.Action.NotAfter, h.Action.At, h.Action.Unused = w.Key, w.Ends, w.NotAfter, w.At, w.Unused
 		v.standing(h, i)
@@ -259,6 +262,9 @@ func (v *view) standing(h *relay.Held, i int) {
 	h.State = relay.Done
 	v.old(h, i)
 	v.toLook(h, i)
+	if h.Until.After(v.now) {
+		v.at(h.Until)
+	}
 	if h.Action.Ends.IsZero() {
 		return
 	}
@@ -269,6 +275,13 @@ func (v *view) standing(h *relay.Held, i int) {
 	case !v.revokeRests(h):
 		v.offer(step{op: revoke, held: i, object: h.Object})
 	}
+}
+
+// ended reports whether what stands for h was made for a part of its window, since
+// something that began later was in the way, and that part is over. Then all of it is asked
+// for again: what was in the way may have gone, or does as much by itself.
+func (v *view) ended(h *relay.Held) bool {
+	return h.Object != 0 && !h.Until.IsZero() && !v.now.Before(h.Until)
 }
 
 // tidyAfter is how long after its window a is deleted. What Kisi gives only once goes at
@@ -306,7 +319,8 @@ func (v *view) tooLate(w relay.Action, h *relay.Held) {
 	if h.State == relay.TooLate {
 		return
 	}
-	if !h.Served && (h.Attempts > 0 || w.NotAfter.After(v.job.ChangedAt)) {
+	tried := h.Attempts > 0 && h.Action.Same(w) // or it moved to a time that was over already
+	if !h.Served && (tried || w.NotAfter.After(v.job.ChangedAt)) {
 		reason := fmt.Errorf("%s: it was too late at %s; the last attempt: %s", w.Kind, w.NotAfter.Format(time.RFC3339), cmp.Or(h.Error, "none was made"))
 		v.letters = append(v.letters, letter(*v.job, w, relay.ByRelay, reason, v.now))
 	}

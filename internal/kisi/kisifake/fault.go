@@ -15,6 +15,7 @@ type Fault struct {
 	Method string // "" is any
 	Path   string // how the path begins; "" is any
 	Times  int    // how often; 0 is once, negative is always
+	Skip   int    // how many such requests are spared first
 
 	Delay time.Duration // before it is done: it is done though the client may have gone
 
@@ -61,6 +62,10 @@ func (s *Server) takeFault(r *http.Request) *Fault {
 		return (f.Method == "" || f.Method == r.Method) && strings.HasPrefix(r.URL.Path, f.Path)
 	})
 	if i < 0 {
+		return nil
+	}
+	if s.faults[i].Skip > 0 {
+		s.faults[i].Skip--
 		return nil
 	}
 	f := *s.faults[i]
