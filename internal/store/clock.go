@@ -50,10 +50,10 @@ func (c *clock) now() time.Time {
 // that the answer is here: a job that was due when it was claimed is still due.
 func (c *clock) saw(redis, sent time.Time) {
 	least, most := int64(redis.Sub(c.host())), int64(redis.Sub(sent))
-	switch offset := c.offset.Load(); {
-	case offset < least:
-		c.offset.Store(least)
-	case offset > most:
-		c.offset.Store(most)
+	for {
+		offset := c.offset.Load()
+		if c.offset.CompareAndSwap(offset, max(min(offset, most), least)) {
+			return // no other answer came meanwhile
+		}
 	}
 }

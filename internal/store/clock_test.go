@@ -1,6 +1,8 @@
 package store
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,6 +23,7 @@ func TestClock(t *testing.T) {
 		{"slow ways after a quick one", []answer{{0, 1 * ms, 2 * ms}, {10 * ms, 109 * ms, 110 * ms}, {120 * ms, 121 * ms, 220 * ms}}, 220 * ms},
 		{"Redis is ahead", []answer{{0, 501 * ms, 2 * ms}}, 501 * ms},
 		{"Redis is behind", []answer{{600 * ms, 101 * ms, 602 * ms}}, 103 * ms},
+		{"Redis is ahead, and both are put back meanwhile", []answer{{0, 10_000 * ms, 0}, {5000 * ms, 5000 * ms, 0}}, 5000 * ms},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -34,6 +37,27 @@ func TestClock(t *testing.T) {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestClockHearsTwoAtOnce: what one answer showed is not lost to another's.
+func TestClockHearsTwoAtOnce(t *testing.T) {
+	host := time.Unix(1_800_000_000, 0)
+	for range 5000 {
+		var both sync.WaitGroup
+		var looked atomic.Int32
+		c := clock{host: func() time.Time {
+			for looked.Add(1); looked.Load() < 2; { // until both are about to change it
+			}
+			return host
+		}}
+		for _, ahead := range []time.Duration{20, 15} {
+			both.Go(func() { c.saw(host.Add(ahead), host.Add(-10)) })
+		}
+		both.Wait()
+		if got := c.offset.Load(); got != 20 {
+			t.Fatalf("%d ns ahead", got)
+		}
 	}
 }
 
