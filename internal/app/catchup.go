@@ -225,7 +225,10 @@ func (c *catchup) run(ctx context.Context, trigger string, mark time.Time) error
 	if !mark.IsZero() {
 		since = mark.Add(-overlap)
 	}
-	if oldest := c.oldest(); since.Before(oldest) {
+	switch oldest := c.oldest(); {
+	case mark.After(c.store.Now()): // by a clock that was put back since: it may be of any time
+		since = oldest
+	case since.Before(oldest):
 		c.log.WarnContext(ctx, "what happened while doorhook was away for so long is not caught up with: it could be taken for new",
 			"trigger", trigger, "from", since, "to", oldest)
 		since = oldest
@@ -251,7 +254,8 @@ func (c *catchup) keepUp(ctx context.Context, every time.Duration, inUse func() 
 		next := every
 		for _, trigger := range kisiTriggers(inUse(), "") {
 			mark, err := c.store.CaughtUp(ctx, trigger)
-			if err == nil && (first || c.store.Now().Sub(mark) >= every/2) { // or another process has just done it
+			age := c.store.Now().Sub(mark)
+			if err == nil && (first || age >= every/2 || age < 0) { // or another process has just done it
 				err = c.run(ctx, trigger, mark)
 			}
 			e := &kisi.Error{}

@@ -170,6 +170,34 @@ func TestCatchingUpNotTooFar(t *testing.T) {
 	})
 }
 
+// TestCatchingUpAfterAJump: what was noted while Redis's clock was ahead says nothing of
+// what happens after it is put right.
+func TestCatchingUpAfterAJump(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, w *tower) {
+		set := loadRules(t, kisiRules)
+		in := &inbox{known: map[string]bool{}}
+		c := w.catchup(in)
+		rounds := 0
+		c.pause = func(ctx context.Context, _ time.Duration) error {
+			w.ahead.Store(0)
+			switch rounds++; rounds {
+			case 1:
+				w.ahead.Store(int64(3 * time.Hour))
+				return nil
+			case 2:
+				w.happened(map[string]time.Duration{"lost": -time.Minute})
+			case 3:
+				return context.Canceled
+			}
+			return pauseFor(ctx, time.Hour)
+		}
+		c.keepUp(t.Context(), time.Hour, func() *rules.Set { return set })
+		if diff := cmp.Diff([]string{"lost"}, in.took); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestCatchingUpWithAllRules takes nothing in, straight at Redis, that a rule which is left
 // out there would never see.
 func TestCatchingUpWithAllRules(t *testing.T) {
