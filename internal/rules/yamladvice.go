@@ -28,6 +28,8 @@ func yamlAdvice(message, line string, col int) string {
 		return "YAML wants spaces at the beginning of a line, and this is a tab"
 	case has("cannot start any token"), has("did not find expected node content"), has("unknown anchor"), has("block sequence entries are not allowed"):
 		return "YAML takes `" + at + "` at the beginning for a sign of its own: put the value into quotes"
+	case has("did not find expected ','") && col > 1 && strings.HasSuffix(string(rs[:col-1]), "$"):
+		return "YAML takes the `{` for one of its own: within { } and [ ], put ${…} into quotes"
 	case has("expected comment or line break"):
 		return "after `|` and `>` the text begins on the next line, further to the right"
 	case has("unexpected end of stream"):

@@ -25,6 +25,8 @@ func TestYAMLAdvice(t *testing.T) {
 		{"   y: 2\n  x: 3", 2, 3, "this line does not begin as far to the right as the lines that it belongs to"},
 		{"  x: |\n payload.a", 2, 2, "this line does not begin as far to the right as the lines that it belongs to"},
 		{"  x: > 3", 1, 8, "after `|` and `>` the text begins on the next line, further to the right"},
+		{`  x: {a: ${payload.a}}`, 1, 11, "YAML takes the `{` for one of its own: within { } and [ ], put ${…} into quotes"},
+		{`  x: [a, ${payload.a}]`, 1, 11, "YAML takes the `{` for one of its own: within { } and [ ], put ${…} into quotes"},
 		{`  x: "abc`, 5, 1, "something that was opened, a quote or a bracket, is not closed before the end of the file"},
 		{`  x: "a\d"`, 1, 8, `in double quotes a \ is special: write \\, or use single quotes`},
 		{`  x: payload.a ? 1 : 2`, 1, 20, "YAML takes the `:` for a key: put the expression into quotes or a | block"},
