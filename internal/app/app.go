@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"doorhook/internal/action"
@@ -105,17 +106,25 @@ func (a *App) build(ctx context.Context, s Settings, set *rules.Set) (err error)
 func (a *App) listen(ctx context.Context, s Settings) (err error) {
 	var lc net.ListenConfig
 	if a.ln, err = lc.Listen(ctx, "tcp", s.Listen); err != nil {
-		return fmt.Errorf("listen on %s: %w", s.Listen, err)
+		return fmt.Errorf("listen on %s: %w%s", s.Listen, err, whose(err))
 	}
 	if s.AdminListen == "" {
 		return nil
 	}
 	a.admin = web.NewAdmin(s.AdminToken)
 	if a.adminLn, err = lc.Listen(ctx, "tcp", s.AdminListen); err != nil {
-		return fmt.Errorf("listen on %s for profiles: %w", s.AdminListen, err)
+		return fmt.Errorf("listen on %s for profiles: %w%s", s.AdminListen, err, whose(err))
 	}
 	s.Log.InfoContext(ctx, "profiles", "url", "http://"+a.adminLn.Addr().String()+"/debug/pprof/")
 	return nil
+}
+
+// whose says what to do about an address that cannot be taken since it is.
+func whose(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "; another program has it, a doorhook that still runs perhaps: end that, or choose another address"
+	}
+	return ""
 }
 
 // hire makes a worker for each lane, so that no door waits for a message.

@@ -133,9 +133,17 @@ func (f kisiFlags) add(s app.Settings, env Env) app.Settings {
 	s.Kisi = app.Kisi{
 		URL: f.KisiURL, APIKey: relay.Secret(env.Getenv("KISI_API_KEY")),
 		Email: env.Getenv("KISI_EMAIL"), Password: relay.Secret(env.Getenv("KISI_PASSWORD")), Domain: env.Getenv("KISI_DOMAIN"),
-		Integration: f.KisiIntegration, Contact: f.KisiContact, Rate: max(f.KisiRate, 1),
+		Integration: f.KisiIntegration, Contact: f.KisiContact, Rate: f.KisiRate,
 	}
 	return s
+}
+
+// Validate is called by kong.
+func (f kisiFlags) Validate() error {
+	if f.KisiRate < 1 {
+		return usageError("--kisi-rate (KISI_RATE) takes a whole number from 1 on")
+	}
+	return nil
 }
 
 // add names the rules without looking whether they are there.

@@ -33,13 +33,13 @@ type serveCmd struct {
 	RedisPrefix string `default:"doorhook" variable:"DOORHOOK_REDIS_PREFIX" placeholder:"NAME" help:"First part of every key (DOORHOOK_REDIS_PREFIX), to share one Redis; default doorhook."`
 	kisiFlags
 	keepFlags
-	Tidy      period        `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
-	Catchup   interval      `default:"1h" variable:"DOORHOOK_CATCHUP" placeholder:"TIME" help:"How often to ask Kisi for events that its webhook did not deliver (DOORHOOK_CATCHUP), for rule files with from: kisi; 0 or off never does; default 1h."`
-	BodyLimit int           `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
-	Proxies   string        `name:"trusted-proxies" variable:"DOORHOOK_TRUSTED_PROXIES" placeholder:"ADDRESSES" help:"Proxies that are believed when they say in X-Forwarded-For who calls: addresses and networks with commas between (DOORHOOK_TRUSTED_PROXIES); none by default."`
-	SendAllow string        `variable:"DOORHOOK_SEND_ALLOW" placeholder:"ADDRESSES" help:"Private addresses that send may send to (DOORHOOK_SEND_ALLOW), as 10.0.0.7,192.168.0.0/16; default none."`
-	Lease     time.Duration `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
-	LogFormat string        `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
+	Tidy      period   `variable:"DOORHOOK_TIDY" placeholder:"TIME" help:"How long after its end a schedule or link is deleted in Kisi (DOORHOOK_TIDY); default 24h."`
+	Catchup   interval `default:"1h" variable:"DOORHOOK_CATCHUP" placeholder:"TIME" help:"How often to ask Kisi for events that its webhook did not deliver (DOORHOOK_CATCHUP), for rule files with from: kisi; 0 or off never does; default 1h."`
+	BodyLimit int      `default:"1048576" variable:"DOORHOOK_BODY_LIMIT" placeholder:"BYTES" help:"Largest body of a trigger (DOORHOOK_BODY_LIMIT); default 1048576."`
+	Proxies   string   `name:"trusted-proxies" variable:"DOORHOOK_TRUSTED_PROXIES" placeholder:"ADDRESSES" help:"Proxies that are believed when they say in X-Forwarded-For who calls: addresses and networks with commas between (DOORHOOK_TRUSTED_PROXIES); none by default."`
+	SendAllow string   `variable:"DOORHOOK_SEND_ALLOW" placeholder:"ADDRESSES" help:"Private addresses that send may send to (DOORHOOK_SEND_ALLOW), as 10.0.0.7,192.168.0.0/16; default none."`
+	Lease     period   `default:"10s" variable:"DOORHOOK_LEASE" placeholder:"TIME" help:"How long a worker holds a job, so how long one that died delays it (DOORHOOK_LEASE); default 10s."`
+	LogFormat string   `default:"auto" enum:"auto,text,json" variable:"DOORHOOK_LOG_FORMAT" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal (DOORHOOK_LOG_FORMAT)."`
 }
 
 // Help names the settings that are secrets.
@@ -61,7 +61,7 @@ func (c serveCmd) Run(ctx context.Context, env Env) error {
 	settings := c.keepFlags.add(c.kisiFlags.add(app.Settings{
 		Rules: fsys, RulesDir: c.Rules, Getenv: env.Getenv, Reload: hangup,
 		Listen: listenAt(c.Listen, env), AdminToken: adminToken(env), AdminListen: c.AdminListen, BodyLimit: c.BodyLimit, TrustedProxies: c.Proxies,
-		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease, Tidy: c.Tidy.duration(), SendAllow: c.SendAllow,
+		Redis: c.Redis, Data: c.Data, Prefix: c.RedisPrefix, Lease: c.Lease.duration(), Tidy: c.Tidy.duration(), SendAllow: c.SendAllow,
 		Version: env.Version, Log: newLog(env.Err, c.LogFormat),
 	}, env))
 	settings.Kisi.UseKey, settings.Catchup = app.UseKey, time.Duration(c.Catchup)

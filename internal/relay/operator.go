@@ -61,5 +61,5 @@ type CaughtUp struct {
 // Reasons for which a catch-up is refused.
 var (
 	ErrTooFarBack = errors.New("too far back")
-	ErrNotKisi    = errors.New("there is no such trigger that Kisi calls: catching up is for rule files with from: kisi")
+	ErrNotKisi    = errors.New("there is no such trigger that Kisi calls: catching up is for rule files with from: kisi whose auth has a key that is set")
 )

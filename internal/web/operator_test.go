@@ -147,7 +147,7 @@ func TestOperatorContract(t *testing.T) {
 		},
 		{
 			name: "catch up with no Kisi", method: "POST", path: "catchup", contentType: jsonType, body: `{"since":"2026-01-01T00:00:00Z","trigger":"json"}`, status: 422,
-			want:  `{"type":"urn:doorhook:problem:not-kisi","title":"Not a trigger of Kisi","status":422,"detail":"there is no such trigger that Kisi calls: catching up is for rule files with from: kisi"}`,
+			want:  `{"type":"urn:doorhook:problem:not-kisi","title":"Not a trigger of Kisi","status":422,"detail":"there is no such trigger that Kisi calls: catching up is for rule files with from: kisi whose auth has a key that is set"}`,
 			asked: `catchup 2026-01-01T00:00:00Z "json"`,
 		},
 		{name: "catch up since when?", method: "POST", path: "catchup", contentType: jsonType, body: `{"trigger":"kisi"}`, status: 400, want: badCatchup},
