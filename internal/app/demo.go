@@ -312,7 +312,7 @@ func ServeFake(ctx context.Context, address, webhook string, key relay.Secret, o
 	fake := kisifake.New(kisifake.Options{OnCall: show.call})
 	at, err := fake.Start(address)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w%s", err, whose(err))
 	}
 	defer fake.Close()
 	show.printf("A pretend Kisi is at %s. Start doorhook against it with:\n\n  KISI_URL=%s KISI_API_KEY=%s doorhook serve\n\n", at, at, kisifake.DefaultKey)

@@ -190,7 +190,7 @@ func (s Settings) checkStore() error {
 		return errors.New("DOORHOOK_DATA is the folder of the embedded Redis, and DOORHOOK_REDIS (or REDIS_URL) is another Redis: set one of them")
 	case s.Retention > 0 && s.Retention < cmp.Or(s.Dedup, week):
 		return fmt.Errorf("a retention of %s is shorter than the dedup window of %s: an old message that is sent again would find its booking forgotten; "+
-			"set DOORHOOK_RETENTION to more, or DOORHOOK_DEDUP to less", s.Retention, cmp.Or(s.Dedup, week))
+			"set DOORHOOK_RETENTION to more, or DOORHOOK_DEDUP to less", rules.Length(s.Retention), rules.Length(cmp.Or(s.Dedup, week)))
 	}
 	return nil
 }

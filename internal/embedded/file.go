@@ -58,12 +58,12 @@ type logFile struct {
 // openFile takes hold of a folder.
 func openFile(dir string, create creator) (*logFile, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a folder for the data: %w", err)
+		return nil, fmt.Errorf("make a folder for the data: %w; DOORHOOK_DATA has to name a folder that doorhook may write to", err)
 	}
 	l := &logFile{dir: dir, lock: flock.New(filepath.Join(dir, lockName)), create: create}
 	locked, err := l.lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock the data folder: %w", err)
+		return nil, fmt.Errorf("lock the data folder: %w; DOORHOOK_DATA has to name a folder that doorhook may write to", err)
 	}
 	if !locked {
 		return nil, fmt.Errorf("the data folder %s is in use by another doorhook; only one process at a time may have it", dir)
