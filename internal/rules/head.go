@@ -124,7 +124,11 @@ func (fl *fileLoader) alias() {
 	if !ok {
 		return
 	}
-	if fault := aliasFault(references.ReplaceAllString(path, strings.Repeat("x", minAlias))); fault != "" {
+	shape := references.ReplaceAllString(path, strings.Repeat("x", minAlias))
+	if strings.HasPrefix(path, "${") { // the variable has all of it
+		shape = "/" + shape
+	}
+	if fault := aliasFault(shape); fault != "" {
 		fl.errorf(e.node, "%s", fault)
 		return
 	}

@@ -46,7 +46,7 @@ func fileSchema() js {
 		"trigger":  js{"type": []string{"string", "integer", "boolean"}, "minimum": 0, "pattern": triggerName.String()},
 		"from":     js{"enum": adapters()},
 		"allow_ip": js{"type": "array", "minItems": 1, "items": ref("text")},
-		"alias":    js{"type": "string", "pattern": "^/"},
+		"alias":    js{"type": "string", "pattern": `^(/|\$\{)`},
 		"auth":     js{"anyOf": []js{ref("way"), {"type": "array", "minItems": 1, "items": ref("way"), "if": js{"contains": js{"required": []string{"none"}}}, "then": js{"maxItems": 1}}}},
 		"timezone": ref("text"),
 		"tables":   js{"type": "object", "propertyNames": ref("variable"), "additionalProperties": js{"type": "object", "additionalProperties": ref("data")}},
