@@ -49,7 +49,7 @@ func (r *run) identify(ev relay.Event, p *relay.Plan) {
 		fail(err)
 	}
 	switch {
-	case r.file.id != nil:
+	case err != nil || p.EventID != "":
 	case r.file.trigger.From == fromKisi:
 		if p.EventID, err = r.uuid(ev); err != nil {
 			fail(err)

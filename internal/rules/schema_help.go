@@ -16,7 +16,7 @@ var helps = map[string][2]string{
 	"file.allow_ip":  {"Addresses and networks: from any other nobody may call this trigger, whatever auth says.", "[203.0.113.0/24, 2001:db8::1]"},
 	"file.alias":     {"A second address of the trigger, for a sender whose address cannot be changed. It answers as Zapier does.", "/hooks/catch/123456/abcdef/"},
 	"file.timezone":  {"An IANA time zone: the zone of times that carry none. Without it such a time is a mistake, never UTC.", "America/New_York"},
-	"file.id":        {"An expression: the identity of the event. The same one is accepted once, within seven days. Default: the header Idempotency-Key, else none; of Kisi's events their uuid.", "payload.event_id"},
+	"file.id":        {"An expression: the identity of the event. The same one is accepted once, within seven days. Without it, or where it gives nothing: the header Idempotency-Key, else none; of Kisi's events their uuid.", "payload.event_id"},
 	"file.booking":   {"An expression: the identity of the booking. All its events change the same job. Default: none, each event stands for itself.", "payload.booking_id"},
 	"file.version":   {"An expression: a number or a time that orders the events of a booking; an older one is stale. Default: what arrives last counts.", "payload.updated_at"},
 	"file.cancelled": {"An expression: whether the booking is to have nothing. No rule is evaluated then.", `payload.status == "cancelled"`},
