@@ -8,7 +8,7 @@ type schemaCmd struct{}
 func (schemaCmd) Help() string {
 	return `An editor that knows it completes and explains the keys of rule files: save it beside them, and begin each with the line
 
-  # yaml-language-server: $$schema=.doorhook.schema.json
+  # yaml-language-server: $schema=.doorhook.schema.json
 
 doorhook init writes both. It does not see mistakes inside expressions: doorhook check does.`
 }
