@@ -27,12 +27,14 @@ var (
 	errUnknown = errors.New("is not a time doorhook knows: write for example 2026-09-28T08:00:00")
 	errDigits  = errors.New("is not a time that is safe to read: it does not say which number is the day and which the month. " +
 		"Have it sent as 2026-09-28, or with the month's name")
+	errTwoTimes     = errors.New("is not a time that is safe to read: it may be a window from one time to another, or an offset. Have the two sent apart, or write T before the time")
 	errAbbreviation = errors.New("is not a time that is safe to read: such letters for a zone have several meanings. Have it sent with an offset such as -05:00")
 )
 
 var (
 	icalTime  = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(Z?)$`)
 	isoTime   = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt](\d)`)
+	twoTimes  = regexp.MustCompile(`(?i)(?:^| )\d{1,2}(?::\d\d-|(?::\d\d)? ?[ap]\.?m\.?-)\d{1,2}(?::\d\d)?(?:[ ,]|$)`)
 	fraction  = regexp.MustCompile(`(:\d\d),(\d)`)
 	halfOfDay = regexp.MustCompile(`(?i)(\d) ?([ap])\.?m\b\.?`)
 
@@ -51,6 +53,9 @@ func readText(s string) (timeWords, error) {
 	var w timeWords
 	s = strings.Join(strings.Fields(s), " ")
 	s = icalTime.ReplaceAllString(s, "$1-$2-$3 $4:$5:$6$7")
+	if twoTimes.MatchString(s) {
+		return w, errTwoTimes
+	}
 	s = isoTime.ReplaceAllString(s, "$1 $2")
 	s = fraction.ReplaceAllString(s, "$1.$2")
 	s, _, more := strings.Cut(s, " (") // browsers repeat the zone in words
