@@ -91,8 +91,32 @@ func (r *run) identity(e *expression) (string, error) {
 	return s, nil
 }
 
-// version is a number, or a time in Unix microseconds; both stay below 2^53.
+// soon is how long a message is on its way, if nothing keeps it.
+const soon = 10 * time.Minute
+
+// version is [run.readVersion]. In the hour that clocks show twice it is the later reading if
+// the event came right after that: else what is cancelled in the second hour would be older
+// than what was booked in the first.
 func (r *run) version() (v *float64, timed bool, err error) {
+	r.doubtful = false
+	if v, timed, err = r.readVersion(); !timed || !r.doubtful {
+		return v, timed, err
+	}
+	r.end = true
+	defer func() { r.end = false }()
+	later, timed, err := r.readVersion()
+	if err != nil || !timed {
+		return v, true, err
+	}
+	way := r.now.Sub(time.UnixMicro(int64(*later)))
+	if way > -time.Minute && way < soon { // the sender's clock may be ahead
+		v = later
+	}
+	return v, true, nil
+}
+
+// readVersion is a number, or a time in Unix microseconds; both stay below 2^53.
+func (r *run) readVersion() (v *float64, timed bool, err error) {
 	e := r.file.version
 	if e == nil {
 		return nil, false, nil

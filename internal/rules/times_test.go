@@ -280,6 +280,9 @@ func TestTimeText(t *testing.T) {
 		{"2026-11-23T10:00:00+01", hour},
 		{"2026-11-23T10:00:00.5+01:00", hour},
 		{"2026-11-23 10:00 +01:00", hour},
+		{"2026-11-23 10:00 -05:00", local},
+		{"2026-11-23 10:00:00-05:00", local},
+		{"2026-11-23T10:00-05:00", local},
 		{"2026-11-23 10:00:00 +0100 CET", hour},
 		{"2026-11-23 10:00:00 +0000 UTC", utc},
 		{"2026-11-23 10:00 UTC", utc},
@@ -331,6 +334,11 @@ func TestTimeText(t *testing.T) {
 		{"2026-11-23 13:00 PM", "not a time"},
 		{"2026-11-23 0:30 AM", "not a time"},
 		{"2026-11-23 10:00 11:00", "not a time"},
+		{"2026-11-23 10:00-11:00", "a window from one time to another"},
+		{"2026-11-23 9:00-12", "a window from one time to another"},
+		{"Nov 23, 2026 10:00-12:00", "a window from one time to another"},
+		{"10:00-12:00, 23 Nov 2026", "a window from one time to another"},
+		{"Nov 23, 2026 2 PM-4", "a window from one time to another"},
 		{"2026-11-23 2026-11-24", "not a time"},
 		{"2026-11-23 Z", "not a time"},
 		{"23 Nov", "not a time"},
@@ -505,4 +513,45 @@ func FuzzTime(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestVersionInTheHourThatComesTwice has the clock times that a sender without zones writes
+// in the night of 1 November 2026, and when each message comes: later means newer.
+func TestVersionInTheHourThatComesTwice(t *testing.T) {
+	for name, version := range map[string]string{"text": "payload.changed", "time": "time(payload.changed)", "let": "changed"} {
+		t.Run(name, func(t *testing.T) {
+			text := `
+trigger: t
+auth: {none: true}
+timezone: America/New_York
+booking: payload.id
+version: ` + version + `
+let:
+  changed: time(payload.changed)
+rules:
+  - name: r
+    do: [{unlock: {lock_id: 1}}]
+`
+			set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(text)}}, "rules", testEnv)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests := []struct{ changed, comes, want string }{
+				{"2026-11-01T01:50:00", "2026-11-01T05:50:02Z", "2026-11-01T05:50:00Z"},
+				{"2026-11-01T01:10:00", "2026-11-01T06:10:02Z", "2026-11-01T06:10:00Z"},
+				{"2026-11-01T01:20:00", "2026-11-01T06:19:40Z", "2026-11-01T06:20:00Z"}, // by a clock that is ahead
+				{"2026-11-01T01:50:00", "2026-11-01T09:00:00Z", "2026-11-01T05:50:00Z"}, // it may be a repeat of the first
+				{"2026-11-01T02:10:00", "2026-11-01T07:10:02Z", "2026-11-01T07:10:00Z"},
+			}
+			for _, tt := range tests {
+				p := set.Plan(relay.Event{Trigger: "t", ReceivedAt: mustTime(t, tt.comes), Payload: map[string]any{"id": 1, "changed": tt.changed}})
+				if p.Version == nil || !p.Timed {
+					t.Fatalf("%s has no version: %v", tt.changed, p.Problems)
+				}
+				if got := time.UnixMicro(int64(*p.Version)).UTC().Format(time.RFC3339); got != tt.want {
+					t.Errorf("%s that comes at %s is %s, want %s", tt.changed, tt.comes, got, tt.want)
+				}
+			}
+		})
+	}
 }
