@@ -190,7 +190,7 @@ func (b builder) windowWithin(x *effect, args map[string]any) error {
 	if !starts {
 		start = b.ev.ReceivedAt
 	}
-	long, ahead := end.Sub(start), end.Sub(b.ev.ReceivedAt)
+	long, ahead := b.length(start, end), end.Sub(b.ev.ReceivedAt)
 	switch {
 	case !ends && lim.window > 0:
 		return &failure{node: x.node, msg: fmt.Sprintf("limits.max_window: this %s never ends, since it has no %s, and the longest window allowed is %s", x.kind, until, inWords(lim.window))}
@@ -203,6 +203,15 @@ func (b builder) windowWithin(x *effect, args map[string]any) error {
 		return b.run.errAt(x.fields[until], "%s", tooFar(fmt.Sprintf("%s.%s", x.kind, until), end, ahead, lim.ahead))
 	}
 	return nil
+}
+
+// length is how long a window is, or looks by the clock on the wall if that is shorter: the
+// hour that clocks show twice makes none too long.
+func (b builder) length(start, end time.Time) time.Duration {
+	show := zoned{zone: b.run.file.zone}.show
+	_, before := show(start).Zone()
+	_, after := show(end).Zone()
+	return end.Sub(start) - time.Duration(max(before-after, 0))*time.Second
 }
 
 func tooFar(what string, t time.Time, ahead, most time.Duration) string {

@@ -47,3 +47,32 @@ func TestPlanSaysWhoDecided(t *testing.T) {
 	}
 	plan("u", nil)
 }
+
+// TestLongestWindowWhenClocksChange has bookings of a night in which clocks are put back, or
+// forward, that are as long on the wall as limits allow, or longer.
+func TestLongestWindowWhenClocksChange(t *testing.T) {
+	const file = "trigger: t\nauth: {none: true}\ntimezone: America/New_York\nlimits: {max_window: 1h}\nrules:\n" +
+		"  - {name: r, do: [{schedule: {lock_id: 1, starts_at: \"${payload.start}\", ends_at: \"${payload.end}\"}}]}\n"
+	set, err := Load(fstest.MapFS{"t.yaml": {Data: []byte(file)}}, "rules", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		start, end string
+		opens      bool
+	}{
+		{"2026-11-01T00:30:00", "2026-11-01T01:30:00", true},
+		{"2026-11-01T01:00:00", "2026-11-01T02:00:00", true},
+		{"2026-11-01T01:00:00", "2026-11-01T01:45:00", true},
+		{"2026-11-01T01:00:00", "2026-11-01T02:01:00", false},
+		{"2026-11-01T02:00:00", "2026-11-01T03:01:00", false},
+		{"2026-03-08T01:30:00", "2026-03-08T03:30:00", true},
+		{"2026-03-08T01:30:00", "2026-03-08T03:31:00", false},
+	}
+	for _, tt := range tests {
+		p := set.Plan(relay.Event{Trigger: "t", ReceivedAt: received, Payload: map[string]any{"start": tt.start, "end": tt.end}})
+		if opens := len(p.Rules) == 1; opens != tt.opens {
+			t.Errorf("%s to %s opens: %t %v", tt.start, tt.end, opens, p.Problems)
+		}
+	}
+}
