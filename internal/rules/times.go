@@ -61,7 +61,7 @@ func (z zoned) text(s string) (time.Time, error) {
 	if len(s) > longestTime { // even to cut its space off takes time
 		return time.Time{}, fmt.Errorf("%q %w", cut(s, 60), errUnknown)
 	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil { // what most senders write
+	if t, err := time.Parse(time.RFC3339, s); err == nil && isOffset(t) { // what most senders write
 		return z.show(t), nil
 	}
 	if wall, err := time.Parse(wallTime, s); err == nil && len(s) == len(wallTime) && z.zone != nil { // what booking systems write
@@ -90,6 +90,12 @@ func (z zoned) text(s string) (time.Time, error) {
 		return z.startOf(w.wall()), nil
 	}
 	return z.onWall(w.wall()), nil
+}
+
+// isOffset reports whether t is as far from UTC as a place can be, and no further.
+func isOffset(t time.Time) bool {
+	_, seconds := t.Zone()
+	return seconds >= -mostOffset && seconds <= mostOffset
 }
 
 // onWall is the instant at which the clocks show what wall shows. Where a change of the clocks

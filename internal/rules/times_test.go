@@ -348,6 +348,8 @@ func TestTimeText(t *testing.T) {
 		{"tomorrow", "not a time"},
 		{"", "not a time"},
 		{"2026-11-23 10:00+15:00", "not a time"},
+		{"2026-11-23T10:00:00+15:00", "not a time"},
+		{"2026-11-23T10:00:00-16:00", "not a time"},
 		{"2026-11-23T10:00:00+01:00:00", "not a time"},
 		{"20261201080000", "not a time in Unix seconds"},
 		{"202612010800", "not a time in Unix seconds"},

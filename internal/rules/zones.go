@@ -47,6 +47,8 @@ func zoneNamed(name string) (*time.Location, error) {
 
 var fixedOffset = regexp.MustCompile(`^(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d\d))?$`)
 
+const mostOffset = 14 * 3600 // seconds; no place is further from UTC
+
 // offsetZone reads UTC, UTC-05, UTC+05:30, GMT-5 and +02:00. It is nil for other names.
 func offsetZone(name string) *time.Location {
 	if name == "UTC" || name == "GMT" {
@@ -59,7 +61,7 @@ func offsetZone(name string) *time.Location {
 	hours, _ := strconv.Atoi(m[2])
 	minutes, _ := strconv.Atoi("0" + m[3])
 	seconds := hours*3600 + minutes*60
-	if minutes > 59 || seconds > 14*3600 { // no place is further from UTC
+	if minutes > 59 || seconds > mostOffset {
 		return nil
 	}
 	if m[1] == "-" {
