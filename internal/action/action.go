@@ -37,11 +37,15 @@ type kind interface {
 func New(c *kisi.Client, o SendOptions) *Doer {
 	groups := &groupLocks{kisi: c, now: time.Now, known: map[int64]knownLocks{}}
 	people := &people{kisi: c, now: time.Now, known: map[int64]knownPerson{}}
+	clock := o.Clock
+	if clock == nil {
+		clock = time.Now
+	}
 	return &Doer{kisi: c, groups: groups, people: people, kinds: map[relay.Kind]kind{
 		relay.Unlock:         unlock{c},
 		relay.Schedule:       schedule{c},
 		relay.GroupLink:      groupLink{c},
-		relay.RoleAssignment: roleAssignment{c, time.Now},
+		relay.RoleAssignment: roleAssignment{c, clock},
 		relay.Send:           newSend(o),
 	}}
 }

@@ -36,6 +36,9 @@ type SendOptions struct {
 	Transport http.RoundTripper
 	// Now is the time that a message says it was sent at; nil is the clock of this host.
 	Now func() time.Time
+	// Clock says what is over; nil is the clock of this host. It has to be that of the
+	// workers, or what is over to them is made for the moment that is left by another.
+	Clock func() time.Time
 }
 
 // send sends a request to any address, at least once: what was not answered is sent

@@ -135,7 +135,7 @@ func (a *App) hire(s Settings) error {
 	}
 	doer := action.New(a.kisi, action.SendOptions{
 		Env:   func(name string) string { return a.reloader.inUse.Load().Env(name) },
-		Allow: allow, UserAgent: "doorhook/" + s.Version, Transport: s.Receiver,
+		Allow: allow, UserAgent: "doorhook/" + s.Version, Transport: s.Receiver, Clock: a.store.Now,
 	})
 	for _, o := range []worker.Options{{Lane: relay.Doors}, {Lane: relay.Messages, Concurrency: action.AtOnce}} {
 		o.Lease, o.StepTimeout, o.Tidy = s.Lease, s.stepTimeout(), s.Tidy

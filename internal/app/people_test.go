@@ -62,11 +62,15 @@ func TestOnePersonTwoBookings(t *testing.T) {
 		gap    time.Duration // for which it may be missing in all
 		faults []kisifake.Fault
 		byHand bool // Jo may always enter
+		ahead  time.Duration // what Redis's clock shows more than this host's
 	}{
 		"one":                       {day: []turn{{0, "a", 10 * h, 11 * h}}, enters: [][2]int{{10 * h, 11 * h}}},
 		"one after another":         {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 11 * h, 12 * h}}, enters: [][2]int{{10 * h, 12 * h}}},
 		"overlapping":               {day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 10*h + 30, 12 * h}}, enters: [][2]int{{10 * h, 12 * h}}, gap: 20 * time.Second},
 		"the second begins earlier": {day: []turn{{0, "a", 10 * h, 12 * h}, {1, "b", 9 * h, 10*h + 30}}, enters: [][2]int{{9 * h, 12 * h}}, gap: 10 * time.Second},
+		"the second begins earlier, and this host's clock is behind": {
+			day: []turn{{0, "a", 10 * h, 12 * h}, {1, "b", 9 * h, 11 * h}}, enters: [][2]int{{9 * h, 12 * h}}, gap: 40 * time.Second, ahead: 15 * time.Second,
+		},
 		"the second begins earlier and ends later": {
 			day: []turn{{0, "a", 10 * h, 11 * h}, {1, "b", 9 * h, 12 * h}}, enters: [][2]int{{9 * h, 12 * h}}, gap: 20 * time.Second,
 		},
@@ -117,6 +121,7 @@ func TestOnePersonTwoBookings(t *testing.T) {
 				if tt.byHand {
 					w.fake.Assign(kisifake.RoleAssignment{RoleID: "group_basic", AssigneeType: "User", AssigneeID: 77, AppliesToType: "Group", AppliesToID: 32693})
 				}
+				w.ahead.Store(int64(tt.ahead))
 				for _, f := range tt.faults {
 					w.fake.Fail(f)
 				}
@@ -147,7 +152,8 @@ func TestOnePersonTwoBookings(t *testing.T) {
 }
 
 // TestOnePersonWholeDays has Jo book, move and cancel at random: the group is open to Jo
-// whenever one of the bookings says so, but for a moment at each change, and at no other time.
+// whenever one of the bookings says so, but for a moment at each change, and at no other time,
+// whatever goes wrong on the way to Kisi.
 func TestOnePersonWholeDays(t *testing.T) {
 	t.Parallel()
 	const perTurn = 80 * time.Second // what is in the way is asked for once a minute
@@ -159,10 +165,22 @@ func TestOnePersonWholeDays(t *testing.T) {
 		}
 		return b
 	})
+	drawFault := rapid.Custom(func(rt *rapid.T) kisifake.Fault {
+		return kisifake.Fault{
+			Method: rapid.SampledFrom([]string{"GET", "POST", "DELETE"}).Draw(rt, "method"), Path: "/role_assignments",
+			Skip: rapid.IntRange(0, 12).Draw(rt, "skip"), Times: rapid.IntRange(1, 4).Draw(rt, "times"),
+			Status: rapid.SampledFrom([]int{0, 503, 429}).Draw(rt, "status"),
+			Then:   rapid.SampledFrom([]kisifake.Then{kisifake.Crash, kisifake.Reset, kisifake.Hang}).Draw(rt, "then"),
+		}
+	})
 	rapid.Check(t, func(rt *rapid.T) {
+		faults := rapid.SliceOfN(drawFault, 0, 3).Draw(rt, "faults")
 		day := rapid.SliceOfN(drawTurn, 2, 7).Draw(rt, "day")
 		slices.SortStableFunc(day, func(a, b turn) int { return a.at - b.at })
 		inFakeTime(t, func(t *testing.T, w *tower) {
+			for _, f := range faults {
+				w.fake.Fail(f)
+			}
 			w.work(func(o *worker.Options, _ *heldDoer) { o.Poll = time.Hour })
 			go func() {
 				for _, b := range day {

@@ -111,7 +111,7 @@ func (w *tower) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Lo
 // work runs a worker until stop is called, or the tower closes.
 func (w *tower) work(edit ...func(*worker.Options, *heldDoer)) (stop func()) {
 	w.t.Helper()
-	o, d := worker.Options{Poll: 40 * 24 * time.Hour}, heldDoer{Doer: action.New(w.kisi, action.SendOptions{})}
+	o, d := worker.Options{Poll: 40 * 24 * time.Hour}, heldDoer{Doer: action.New(w.kisi, action.SendOptions{Clock: w.store.Now})}
 	for _, e := range edit {
 		e(&o, &d)
 	}

@@ -103,7 +103,8 @@ func (w *world) open(o kisifake.Options, faults []kisifake.Fault) error {
 func (w *world) meet() error {
 	c, err := kisi.New(kisi.Options{APIKey: kisifake.DefaultKey, Transport: wire{w.kisi}})
 	if err == nil {
-		w.doer.Doer = action.New(c, action.SendOptions{Env: secretSent, Transport: w.outside, Now: func() time.Time { return w.now }})
+		now := func() time.Time { return w.now }
+		w.doer.Doer = action.New(c, action.SendOptions{Env: secretSent, Transport: w.outside, Now: now, Clock: now})
 	}
 	return err
 }
