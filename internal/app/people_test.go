@@ -61,7 +61,7 @@ func TestOnePersonTwoBookings(t *testing.T) {
 		enters [][2]int      // minutes from and until which Jo can enter
 		gap    time.Duration // for which it may be missing in all
 		faults []kisifake.Fault
-		byHand bool // Jo may always enter
+		byHand bool          // Jo may always enter
 		ahead  time.Duration // what Redis's clock shows more than this host's
 	}{
 		"one":                       {day: []turn{{0, "a", 10 * h, 11 * h}}, enters: [][2]int{{10 * h, 11 * h}}},

@@ -46,6 +46,7 @@ func TestReplayAll(t *testing.T) {
 		before, after string
 		events        []string // before the replay
 		repeated      []string // after it
+		back          bool     // after the first event Redis's clock is put back
 		want          string   // when the booking's windows begin
 	}{
 		{
@@ -69,6 +70,18 @@ func TestReplayAll(t *testing.T) {
 			events: []string{book("e1", "", 10)}, repeated: []string{cancel("e2"), book("e1", "", 10)}, want: none,
 		},
 		{
+			name: "a booking that failed, and a cancellation after the clock was put back", before: file(booking+cancelled, "payload.lock.id"), after: file(booking+cancelled, "payload.lock"),
+			events: []string{book("e1", "", 10), cancel("e2")}, back: true, want: none,
+		},
+		{
+			name: "a booking and its cancellation after the clock was put back, both failed", before: file(booking+broken, "payload.lock.id"), after: file(booking+cancelled, "payload.lock"),
+			events: []string{book("e1", "", 10), cancel("e2")}, back: true, want: none,
+		},
+		{
+			name: "a booking and its move after the clock was put back", before: file(booking, "payload.lock.id"), after: file(booking, "payload.lock"),
+			events: []string{book("e1", "", 10), book("e2", "", 14)}, back: true, want: "T14:00",
+		},
+		{
 			name: "the booking has another name by the mended rules", before: file(booking+cancelled, "payload.lock", "payload.lock.id"),
 			after:  file(`booking: '"x" + payload.booking'`+"\n"+cancelled, "payload.lock", "payload.lock"),
 			events: []string{book("e1", "", 10), cancel("e2")}, want: none,
@@ -83,7 +96,8 @@ func TestReplayAll(t *testing.T) {
 				}
 				return set
 			}
-			s, err := store.Open(t.Context(), store.Options{})
+			var put time.Duration
+			s, err := store.Open(t.Context(), store.Options{Now: func() time.Time { return time.Now().Add(put) }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,6 +109,9 @@ func TestReplayAll(t *testing.T) {
 			}
 			for _, body := range tt.events {
 				send(body)
+				if tt.back {
+					put = -time.Hour
+				}
 			}
 			if ids, err := s.LetterIDs(t.Context()); err != nil || len(ids) == 0 {
 				t.Fatalf("nothing failed: %v, %v", ids, err)

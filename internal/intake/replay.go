@@ -133,7 +133,11 @@ func (in *Intake) replay(ctx context.Context, from archive, l relay.DeadLetter) 
 	if err != nil {
 		return out, err
 	}
-	again := relay.Replay{Changes: job.Changes, Letters: append([]string{l.ID}, l.Others...), Unkept: !kept}
+	place := l.Place
+	if job.EventID == ev.ID {
+		place = job.Place
+	}
+	again := relay.Replay{Changes: job.Changes, Place: place, Letters: append([]string{l.ID}, l.Others...), Unkept: !kept}
 	receipt, err := from.Replay(ctx, ev, p, again)
 	if err != nil {
 		return out, err
@@ -174,7 +178,7 @@ func (in *Intake) mayReplay(ctx context.Context, from archive, l relay.DeadLette
 		return relay.Job{}, err
 	case !ok && p.Booking != "" && old:
 		return relay.Job{}, cannot{relay.Stale, "it is so old that what happened to its booking since is forgotten: have it sent again"}
-	case ok && !newest(job, ev, p):
+	case ok && !newest(job, ev, p, l.Place):
 		return relay.Job{}, overtaken
 	}
 	return job, nil
@@ -183,16 +187,28 @@ func (in *Intake) mayReplay(ctx context.Context, from archive, l relay.DeadLette
 var renamed = cannot{relay.Failed, "with today's rules it belongs to another booking than before: cancel that one, and have the event sent again"}
 
 // newest reports whether nothing that happened to the booking of ev since would be
-// undone by it. Versions tell, where both events have one; else the time at which
-// they came.
-func newest(job relay.Job, ev relay.Event, p relay.Plan) bool {
+// undone by it. Versions tell, where both events have one; else their places in the list
+// of events, which no clock that is put back turns round. What was kept without a place
+// has the time at which it came.
+func newest(job relay.Job, ev relay.Event, p relay.Plan, place string) bool {
 	switch {
 	case job.EventID == ev.ID:
 		return true
 	case p.Version != nil && job.Version != nil && !job.Unversioned && *p.Version != *job.Version:
 		return *p.Version > *job.Version
+	case place != "" && job.Place != "":
+		return before(job.Place, place)
 	}
 	return job.ReceivedAt.Before(ev.ReceivedAt)
+}
+
+// before reports whether the place one in the list of events is before other. Both are a
+// time and a number with a dash between, and neither has zeros in front.
+func before(one, other string) bool {
+	number := func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
+	at, n, _ := strings.Cut(one, "-")
+	otherAt, otherN, _ := strings.Cut(other, "-")
+	return cmp.Or(number(at, otherAt), number(n, otherN)) < 0
 }
 
 // over reports whether p asks for something, and all of it too late.

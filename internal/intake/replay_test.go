@@ -215,3 +215,15 @@ func TestReplayWithoutStore(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestBefore: places in the list of events are numbers, not texts.
+func TestBefore(t *testing.T) {
+	places := []string{"9-0", "10-0", "10-9", "10-10", "1795384127770-0"}
+	for i, one := range places {
+		for k, other := range places {
+			if before(one, other) != (i < k) {
+				t.Errorf("%s before %s: %t", one, other, i >= k)
+			}
+		}
+	}
+}

@@ -228,6 +228,7 @@ type Record struct {
 // Replay is what the store has to know when an event is accepted once more.
 type Replay struct {
 	Changes int64    // of the job when it was planned; with any other number it has no effect
+	Place   string   // where the event stood in the list of events when it came; "" is not known
 	Letters []string // the ids of the dead letters that it makes up for
 	Unkept  bool     // the event itself is not kept any more, only what it asked for
 }
@@ -253,6 +254,7 @@ type DeadLetter struct {
 	Error    string    `json:"error"`
 	Problem  *Problem  `json:"problem,omitempty"`
 	Revision string    `json:"revision,omitempty"` // of the rules that decided
+	Place    string    `json:"place,omitempty"`    // of a rule fault: where the event stood in the list of events when it came
 
 	// Of all letters of a rule fault, the first has the whole event and the ids of
 	// the others, which have its id: an event may be large, and fifty rules may fail.

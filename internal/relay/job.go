@@ -23,6 +23,7 @@ type Job struct {
 	ReceivedAt  time.Time `json:"received_at,omitzero"`
 	Unversioned bool      `json:"unversioned,omitempty"`
 	Record      string    `json:"record,omitempty"`   // where the newest event stands in the list of events
+	Place       string    `json:"-"`                  // where it stood there when it came, which a replay does not change; "" is not known
 	Revision    string    `json:"revision,omitempty"` // of the rules that decided on it
 	DueAt       time.Time `json:"due_at,omitzero"`    // when it is looked at next; zero is not before something happens
 

@@ -116,7 +116,7 @@ func (c acceptance) args() []string {
 		args = append(args, "g", c.ev.Trigger, strconv.Itoa(p.GrantsPerMinute), "d", short(c.ev.RefusalID())) // if it is accepted now, it was refused before
 	}
 	if c.replay != nil {
-		args = append(args, "p", strconv.FormatInt(c.replay.Changes, 10))
+		args = append(args, "p", strconv.FormatInt(c.replay.Changes, 10), c.replay.Place)
 		for _, id := range c.replay.Letters {
 			args = append(args, "d", short(id))
 		}
@@ -155,7 +155,7 @@ func (s *Store) refused(c acceptance) (args []string, why string, err error) {
 	seen := relay.Plan{EventID: c.plan.EventID, Booking: c.plan.Booking, Revision: c.plan.Revision, Opened: c.plan.Opened}
 	bare := acceptance{ev: c.ev, plan: seen, job: c.job, record: c.record, letters: letters}
 	if c.replay != nil {
-		bare.replay = &relay.Replay{Changes: c.replay.Changes} // its letters stay
+		bare.replay = &relay.Replay{Changes: c.replay.Changes, Place: c.replay.Place} // its letters stay
 	}
 	args = bare.args()
 	args[1] += "r"

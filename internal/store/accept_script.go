@@ -17,13 +17,15 @@ package store
 //	       that somebody opened, when, ms · g trigger, how many actions it may be
 //	       granted in a minute · u undecided rule · l name and text of a letter ·
 //	       d name of a letter that it replays · p of a replay, how many changes the
-//	       job may have had · i job id, if the name is not it
+//	       job may have had, where the event stood in the list of events when it came ("" is
+//	       not known) · i job id, if the name is not it
 //	gives  now, the lanes in which a job came due, and of each event, with spaces:
 //	       status, changes, its job ("=" the one that it asked for, "" none). The status
 //	       error has the reason in the place of the job
 //
 // A job's hash: head id (if its name is not it) behind (changes that no worker has let it
-// go after) unversioned (as its newest event, while its version is another's) cancelled
+// go after) unversioned (as its newest event, while its version is another's) place (of
+// one that was replayed: where it stood when it came) cancelled
 // tombstone token lease since lane letters sent have attempts, and want:<rule> for each
 // rule that wants something: a sum and the actions. Of these, letters says that rules left
 // some of the event, and sent that the job is in the list of finished messages. The head
@@ -44,7 +46,7 @@ call("XLEN", events)
 
 -- The event in hand, and how often its job had changed; nil if there is none.
 local at, stop, is, name, id, job, seen, head, exists
-local version, replay, lock, opened, limit, grants, wants, undecided, letters, replays
+local version, replay, place, lock, opened, limit, grants, wants, undecided, letters, replays
 
 local function add(list, n)
   list = list or {}
@@ -82,8 +84,11 @@ local function read(from)
     elseif o == "g" then
       grants, limit = prefix .. "grants:" .. ARGV[at + 1], tonumber(ARGV[at + 2])
       at = at + 3
+    elseif o == "p" then
+      replay, place = ARGV[at + 1], ARGV[at + 2]
+      at = at + 3
     else
-      if o == "v" then version = ARGV[at + 1] elseif o == "p" then replay = ARGV[at + 1] else id = ARGV[at + 1] end
+      if o == "v" then version = ARGV[at + 1] else id = ARGV[at + 1] end
       at = at + 2
     end
   end
@@ -103,7 +108,8 @@ local function tooMuch(lane)
   return busy[lane]
 end
 
--- record lists the event. Whatever became of it, somebody was there who opened a lock.
+-- record lists the event, and gives its place there. Whatever became of it, somebody was
+-- there who opened a lock.
 local function record(status, left, text)
   if lock then
     local last = came[lock]
@@ -137,10 +143,15 @@ local function refused(status)
   return left and duplicate(left) or status
 end
 
-local function keep()
+-- keep notes in letters where their event stood when it came: unlike a time, that never
+-- goes back.
+local function keep(stood)
   for _, name in ipairs(replays or {}) do
     call("DEL", prefix .. "letter:" .. name)
     call("ZREM", dead, name)
+  end
+  for i = 2, #(letters or {}), 2 do
+    letters[i] = '{"place":"' .. (place or stood) .. '",' .. string.sub(letters[i], 2)
   end
   if letters then keepLetters(dead, prefix .. "letter:", letters, ARGV[4]) end
 end
@@ -148,8 +159,7 @@ end
 local function accept(entry)
   if lock then call("HLEN", KEYS[5]) end -- as above, for those alone that have something to note there
   if is.f then
-    record("failed", "", entry)
-    keep()
+    keep(record("failed", "", entry))
     return "failed 0 "
   end
 
@@ -159,8 +169,7 @@ local function accept(entry)
   if idle and not is.b and not is.r and not replay then
     local left = known("")
     if left then return duplicate(left) end
-    record("ignored", "", entry)
-    keep()
+    keep(record("ignored", "", entry))
     return "ignored 0 "
   end
 
@@ -176,8 +185,7 @@ local function accept(entry)
   if is.r then
     local left = seen ~= "" and not replay and call("GET", prefix .. seen)
     if left then return duplicate(left) end -- it was taken in meanwhile
-    record("failed", exists and id or "", entry)
-    keep()
+    keep(record("failed", exists and id or "", entry))
     return exists and "failed " .. exists .. " =" or "failed 0 "
   end
 
@@ -233,12 +241,14 @@ local function accept(entry)
 
   local changes, behind = "1", "1"
   if exists then changes, behind = text(tonumber(exists) + 1), text((tonumber(old[1] or "") or 0) + 1) end
-  heading = changes .. " " .. (version or latest or "-") .. " " .. record(status, id, entry) .. " " .. now .. " " .. head
+  local stood = record(status, id, entry)
+  heading = changes .. " " .. (version or latest or "-") .. " " .. stood .. " " .. now .. " " .. head
   local set = {"head", heading, "behind", behind}
   local function put(field, value) set[#set + 1], set[#set + 2] = field, value end
   local function clear(field) if exists then drop[#drop + 1] = field end end
   if id ~= name then put("id", id) end
   if newest and not v then put("unversioned", "1") else clear("unversioned") end
+  if replay then put("place", place) else clear("place") end
   if cancelled then put("cancelled", "1") else clear("cancelled") end
   if cancelled and not v then
     put("tombstone", replay and string.match(head, "^%d+") or text(us))
@@ -264,7 +274,7 @@ local function accept(entry)
     local names = first[lane]
     names[#names + 1], names[#names + 2] = cancelled and dueNow(true) or now, name
   end
-  keep()
+  keep(stood)
   return status .. " " .. changes .. " ="
 end
 

@@ -175,7 +175,7 @@ func TestAcceptKeepsAWholeJob(t *testing.T) {
 		if read.Record == "" || !read.DueAt.Equal(expect.ChangedAt) {
 			t.Errorf("record %q, due at %s", read.Record, read.DueAt)
 		}
-		expect.Record, read.DueAt = read.Record, time.Time{}
+		expect.Record, expect.Place, read.DueAt = read.Record, read.Record, time.Time{}
 		if diff := cmp.Diff(expect, read); diff != "" {
 			t.Errorf("job (-want +got):\n%s", diff)
 		}

@@ -141,6 +141,10 @@ func decode(name string, hash map[string]string) (relay.Job, error) {
 	if err := decodeHead(&j, hash["head"]); err != nil {
 		return j, err
 	}
+	j.Place = j.Record
+	if place, ok := hash["place"]; ok {
+		j.Place = place
+	}
 	j.Unversioned = j.Version == nil || hash["unversioned"] != ""
 	j.Worked = j.Changes
 	if text := hash["behind"]; text != "" {

@@ -166,9 +166,13 @@ func TestRefusedForItsGrants(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		newest, err := s.Events(ctx, "", 1)
+		if err != nil || len(newest) != 1 {
+			t.Fatal(newest, err)
+		}
 		expect := relay.DeadLetter{
 			ID: "skedda:limits:event:e2", At: b.clock.Now(), Cause: relay.ByRule, Trigger: "skedda", EventID: "e2", JobID: b1,
-			Error: r.Error, Revision: "abc", Event: whole,
+			Error: r.Error, Revision: "abc", Place: newest[0].ID, Event: whole,
 		}
 		if diff := cmp.Diff(expect, l); diff != "" {
 			t.Errorf("the letter (-want +got):\n%s", diff)

@@ -51,7 +51,7 @@ func TestReplay(t *testing.T) {
 	})
 }
 
-// TestReplayOfAnEventThatFailsAgain keeps its letter.
+// TestReplayOfAnEventThatFailsAgain keeps its letter, and its place among the events.
 func TestReplayOfAnEventThatFailsAgain(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		s := b.open(t)
@@ -63,10 +63,10 @@ func TestReplayOfAnEventThatFailsAgain(t *testing.T) {
 		if err != nil || len(ids) != 1 {
 			t.Fatal(ids, err)
 		}
-		if r, err := s.Replay(ctx, event("e1"), fails, relay.Replay{Letters: ids}); err != nil || r.Status != relay.Failed {
+		if r, err := s.Replay(ctx, event("e1"), fails, relay.Replay{Place: "1-1", Letters: ids}); err != nil || r.Status != relay.Failed {
 			t.Fatal(r, err)
 		}
-		if l, ok, err := s.Letter(ctx, ids[0]); !ok || err != nil || l.Event == nil {
+		if l, ok, err := s.Letter(ctx, ids[0]); !ok || err != nil || l.Event == nil || l.Place != "1-1" {
 			t.Errorf("%+v, %v, %v", l, ok, err)
 		}
 	})
@@ -178,7 +178,7 @@ func TestReplayKeepsTheOrder(t *testing.T) {
 			}
 			return job(t, s, b1)
 		}
-		if j := replay(first, booking("e1", nil, `{"n":1}`), relay.Replay{}); !j.ReceivedAt.Equal(first.ReceivedAt) || !j.Unversioned {
+		if j := replay(first, booking("e1", nil, `{"n":1}`), relay.Replay{Place: "1-1"}); !j.ReceivedAt.Equal(first.ReceivedAt) || !j.Unversioned || j.Place != "1-1" {
 			t.Errorf("received %s, unversioned %v", j.ReceivedAt, j.Unversioned)
 		}
 		if j := replay(second, cancel("e2", nil), relay.Replay{Changes: 1}); !j.ReceivedAt.Equal(second.ReceivedAt) || !j.Cancelled {
@@ -193,6 +193,9 @@ func TestReplayKeepsTheOrder(t *testing.T) {
 		timed.Timed = true
 		if r := accept(t, s, timed); r.Status != relay.Accepted {
 			t.Errorf("newer than the cancellation: %s", r.Status)
+		}
+		if j := job(t, s, b1); j.Place != j.Record || j.Place == "" {
+			t.Errorf("it stands at %q, and its record at %q", j.Place, j.Record)
 		}
 		if j := replay(event("e3"), timed, relay.Replay{Changes: 3, Unkept: true}); j.Unversioned {
 			t.Error("it has a version")
