@@ -232,6 +232,9 @@ func (v *view) wanted(w relay.Action, i int) {
 	switch {
 	case h.Unsure:
 		v.unsure(h, i)
+		if v.tooOften(h) {
+			v.old(h, i)
+		}
 	case h.Action.Same(w) && v.ended(h) && !w.Expired(v.now):
 		v.grant(w, h, i)
 	case (h.Object != 0 || h.State == relay.Unused) && h.Action.Same(w):
@@ -299,7 +302,7 @@ func (v *view) tidyAfter(a relay.Action) time.Duration {
 func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 	v.at(w.NotAfter)
 	exclusive := w.Kind.Exclusive() && (h.Object != 0 || len(h.Old) > 0)
-	if exclusive || h.Attempts >= patience && h.Changes == v.job.Changes {
+	if exclusive || v.tooOften(h) {
 		v.drop(h, i)
 	}
 	switch {
@@ -310,6 +313,12 @@ func (v *view) grant(w relay.Action, h *relay.Held, i int) {
 	default:
 		v.offer(step{op: create, want: w, held: i})
 	}
+}
+
+// tooOften reports whether the new has failed to come, or to be found, so often that the
+// old goes all the same.
+func (v *view) tooOften(h *relay.Held) bool {
+	return h.Attempts >= patience && h.Changes == v.job.Changes
 }
 
 // tooLate marks w as never to be carried out. That is a dead letter, unless its

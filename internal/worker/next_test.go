@@ -121,6 +121,14 @@ func TestNext(t *testing.T) {
 			have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, Unsure: true}}, op: revoke, obj: 9,
 		},
 		{
+			name: "the new link may stand: the old one has a while",
+			want: []relay.Action{link("l", "b@x")}, have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, Unsure: true, Attempts: patience - 1, RetryAt: soon, Changes: 1}}, when: soon,
+		},
+		{
+			name: "the new link may stand, and cannot be looked for: the old one goes",
+			want: []relay.Action{link("l", "b@x")}, have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, Unsure: true, Attempts: patience, RetryAt: soon, Changes: 1}}, op: revoke, obj: 9,
+		},
+		{
 			name: "a doubt long after the window keeps no old link alive",
 			want: []relay.Action{link("l", "b@x")}, have: []relay.Held{{Action: link("l", "b@x"), Old: []int64{9}, Unsure: true, State: relay.Retrying, Changes: 1}},
 			now: noon.Add(2*time.Hour + day + time.Minute), op: revoke, obj: 9,
