@@ -70,7 +70,7 @@ local function read(from)
   at, stop = from, from + tonumber(ARGV[from])
   is, name, seen, head, exists = kindOf(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], nil
   id, job = name, prefix .. "job:" .. name
-  version, replay, lock, limit, wants, undecided, letters, replays = nil, nil, nil, nil, nil, nil, nil, nil
+  version, replay, place, lock, limit, wants, undecided, letters, replays = nil, nil, nil, nil, nil, nil, nil, nil, nil
   at = at + 6
   while at < stop do
     local o = ARGV[at]

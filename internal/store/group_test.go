@@ -374,3 +374,25 @@ func TestCloseKeepsNobodyWaiting(t *testing.T) {
 		}
 	})
 }
+
+// TestAReplayTravelsWithOthers: what a replay says of its event is not said of the next one.
+func TestAReplayTravelsWithOthers(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		s, c := b.open(t), newCrowd()
+		g := c.held(t, s)
+		c.wg.Go(func() {
+			if r, err := s.Replay(ctx, event("again"), of1("again"), relay.Replay{Place: "1-1"}); err != nil || r.Status != relay.Accepted {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+		waits(t, &s.accepting, 1)
+		c.accept(ctx, s, relay.Plan{EventID: "fails", Fatal: true, Problems: []relay.Problem{{Message: "nothing could be decided"}}})
+		waits(t, &s.accepting, 2)
+		close(g.open)
+		c.wg.Wait()
+		letters, err := s.Letters(ctx, 10)
+		if err != nil || len(letters) != 1 || letters[0].Place == "" || letters[0].Place == "1-1" {
+			t.Errorf("%+v, %v", letters, err)
+		}
+	})
+}

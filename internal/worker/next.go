@@ -284,7 +284,7 @@ func (v *view) standing(h *relay.Held, i int) {
 // something that began later was in the way, and that part is over. Then all of it is asked
 // for again: what was in the way may have gone, or does as much by itself.
 func (v *view) ended(h *relay.Held) bool {
-	return h.Object != 0 && !h.Until.IsZero() && !v.now.Before(h.Until)
+	return h.Object != 0 && h.State != relay.Unused && !h.Until.IsZero() && !v.now.Before(h.Until)
 }
 
 // tidyAfter is how long after its window a is deleted. What Kisi gives only once goes at
