@@ -52,7 +52,7 @@ func standingOf(j relay.Job, w relay.Action, h relay.Held, now time.Time) standi
 	tried := h.Changes == j.Changes // since the booking last changed
 	switch {
 	case h.State == relay.Done && h.Action.Same(w):
-		s.state, s.fault = "done", ""
+		s.state, s.until, s.fault = "done", h.Until, ""
 	case h.State == relay.Unused && h.Action.Same(w):
 		s.state, s.fault = "unused", ""
 	case h.State == relay.Dead && tried:

@@ -68,12 +68,14 @@ func TestShowJob(t *testing.T) {
 	link := relay.Action{Key: "link#1", Rule: "link", Kind: relay.GroupLink, Args: relay.Encode(map[string]any{"group_id": 7, "email": "jo@example.com", "valid_from": at(13, 50, 0), "valid_until": at(23, 0, 0).AddDate(0, 0, 1)})}
 	ring := relay.Action{Key: "ring#1/6", Rule: "ring", Kind: relay.Unlock, Args: relay.Encode(map[string]any{"lock_id": 6}), At: at(14, 0, 0)}
 	tell := relay.Action{Key: "tell#1", Rule: "tell", Kind: relay.Send, Args: relay.Encode(map[string]any{"url": relay.Text{{Env: "ALERT_URL"}}, "method": "POST", "text": "x"})}
+	role := relay.Action{Key: "role#1", Rule: "role", Kind: relay.RoleAssignment, Args: relay.Encode(map[string]any{"group_id": 7, "email": "jo@example.com", "valid_from": at(13, 0, 0), "valid_until": at(15, 0, 0)})}
 	job := relay.Job{
 		ID: "t:booking:a b", Trigger: "t", Booking: "a b", EventID: "e2", Version: &version, Revision: "3f2a4b5c6d7e", Changes: 2, ChangedAt: at(12, 0, 1), DueAt: at(12, 1, 0),
-		Want: []relay.Action{link, door, ring, tell},
+		Want: []relay.Action{link, door, ring, tell, role},
 		Have: []relay.Held{
 			{Action: link, State: relay.Retrying, Changes: 2, RetryAt: at(12, 1, 0), Error: "no answer"},
 			{Action: door, State: relay.Done, Object: 1003, Old: []int64{1002}, Revokes: 14, RevokeAt: at(12, 2, 0), Error: "503"},
+			{Action: role, State: relay.Done, Object: 1004, Until: at(14, 0, 0)},
 		},
 		Attempts: []relay.Attempt{
 			{At: at(12, 0, 2), Action: "door#1/5", Step: "create", Result: "created", Object: 1003, TookMS: 42},
@@ -88,13 +90,14 @@ event      e2, accepted 14 May 2030 12:00:01 UTC (the newest of 2)
 version    14 May 2030 09:00:00 UTC
 revision   3f2a4b5c6d7e
 next look  14 May 2030 12:01:00 UTC
-stands     1 retrying, 1 being taken back, 2 waiting, 1 done
+stands     1 retrying, 1 being taken back, 2 waiting, 2 done
 
 WANTED                                          IN KISI  WHAT                                                                               BY RULE  ERROR
 retrying, again at 14 May 2030 12:01:00 UTC              group_link jo@example.com, group 7, 14 May 2030 13:50 UTC – 15 May 2030 23:00 UTC  link     no answer
 done                                            1003     schedule lock 5, 14 May 2030 14:00–15:30 UTC                                       door
 waiting until 14 May 2030 14:00:00 UTC                   unlock lock 6                                                                      ring
 waiting                                                  send ${env.ALERT_URL}                                                              tell
+done, again at 14 May 2030 14:00:00 UTC         1004     role_assignment jo@example.com, group 7, 14 May 2030 13:00–15:00 UTC               role
 
 NOT WANTED                                               IN KISI  WHAT                                          BY RULE  ERROR
 being taken back, again at 14 May 2030 12:02:00 UTC      1002     schedule lock 5, 14 May 2030 14:00–15:30 UTC  door     503
