@@ -1,6 +1,7 @@
 package store
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,7 +48,7 @@ func TestClockHearsTwoAtOnce(t *testing.T) {
 		var both sync.WaitGroup
 		var looked atomic.Int32
 		c := clock{host: func() time.Time {
-			for looked.Add(1); looked.Load() < 2; { // until both are about to change it
+			for looked.Add(1); looked.Load() < 2; runtime.Gosched() { // until both are about to change it
 			}
 			return host
 		}}
